@@ -1,0 +1,46 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { Kysely, SqliteDialect } from 'kysely';
+import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
+import * as initial from './migrations/001-initial.ts';
+import type { Schema } from './schema.ts';
+
+export type Database = Kysely<Schema>;
+
+const migrations: Readonly<Record<string, Migration>> = { '001-initial': initial };
+const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
+
+/**
+ * Opens the embedded database, making it and its folder when missing; `:memory:` for one that dies with the process.
+ * Throws where the file cannot be opened. The caller migrates.
+ */
+export function openDatabase(file: string): Database {
+  // The file and its WAL hold addresses and hashes: nobody but the gateway's user reads them (S-36).
+  if (file !== ':memory:') mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const sqlite = new Sqlite(file);
+  if (file !== ':memory:') chmodSync(file, 0o600);
+  sqlite.pragma('journal_mode = WAL');
+  // A revocation that was answered must survive a power cut.
+  sqlite.pragma('synchronous = FULL');
+  sqlite.pragma('foreign_keys = ON');
+  // The command line writes beside a running gateway.
+  sqlite.pragma('busy_timeout = 5000');
+  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: sqlite }) });
+}
+
+/**
+ * Brings the schema up to date, under the engine's lock, so that several starting processes do it once.
+ * Answers the names of the migrations that ran, empty when there was nothing to do.
+ */
+export async function migrate(database: Database): Promise<readonly string[]> {
+  const { error, results } = await new Migrator({ db: database, provider }).migrateToLatest();
+  if (error !== undefined) throw error;
+  return (results ?? []).map((result) => result.migrationName);
+}
+
+/** Migrations this program knows and the database has not seen; reads only. */
+export async function pendingMigrations(database: Database): Promise<readonly string[]> {
+  const all = await new Migrator({ db: database, provider }).getMigrations();
+  return all.filter((migration) => migration.executedAt === undefined).map((migration) => migration.name);
+}
