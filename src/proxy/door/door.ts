@@ -1,0 +1,50 @@
+import type { TLSSocket } from 'node:tls';
+import type { Config } from '../../config/schema.ts';
+import type { Verifier } from '../../credentials/verifier.ts';
+import type { Logger } from '../../observability/logger.ts';
+import type { Metrics } from '../../observability/metrics.ts';
+import type { Upstreams } from '../../upstream/upstreams.ts';
+import type { AuthReplies } from '../auth-reply.ts';
+import type { SessionRegistry } from '../session-registry.ts';
+
+/** Who is at the other end of an accepted connection, as the listener knows it. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  /** /32 of IPv4, /64 of IPv6: what limits and throttles count by. */
+  readonly network: string;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+/** An accepted connection, TLS established, nothing read yet. */
+export interface Connection {
+  readonly socket: TLSSocket;
+  readonly peer: Peer;
+  /** 12 characters, in every log record and towards the backend. */
+  readonly sessionId: string;
+  readonly logger: Logger;
+}
+
+/** One mail protocol towards clients. */
+export interface Door {
+  /** Takes the connection over, `error` events included. */
+  accept(connection: Connection): void;
+  /** Answers a connection that is over a limit with a readable line, inside TLS, and closes it (wire 152). */
+  refuse(connection: Connection): void;
+  /** Says goodbye to those not logged in yet and answers new ones the same way; sessions go on (wire 68). */
+  drain(): void;
+  /** Ends what is left. */
+  close(): void;
+}
+
+/** What every door is built from. */
+export interface DoorParts {
+  readonly config: Config;
+  readonly verifier: Verifier;
+  readonly upstreams: Upstreams;
+  readonly registry: SessionRegistry;
+  readonly replies: AuthReplies;
+  readonly metrics: Metrics;
+  readonly now: () => number;
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals';
+import type { RejectionReason } from '../../src/credentials/verdict.ts';
+import { createAuthReplies, type LateRefusal, type RefusedVerdict } from '../../src/proxy/auth-reply.ts';
+
+const url = 'https://mail.example.com:8443';
+const at = { protocol: 'imap', name: 'joe@example.com', network: '192.0.2.1/32' } as const;
+
+function replies(clock = { now: 0 }) {
+  return createAuthReplies({ portalUrl: url, now: () => clock.now });
+}
+
+function rejected(reason: RejectionReason, appPasswordRequired = true): RefusedVerdict {
+  return { kind: 'rejected', reason, appPasswordRequired };
+}
+
+describe('the table from verdict to reply (design 7)', () => {
+  const plain =
+    '[AUTHENTICATIONFAILED] Authentication failed. | 535 5.7.8 Authentication credentials invalid';
+  const notAllowed = '[AUTHORIZATIONFAILED] Not allowed. | 535 5.7.8 Not allowed';
+  const temporary =
+    '[UNAVAILABLE] Temporary authentication failure. | 454 4.7.0 Temporary authentication failure';
+  const required = `[AUTHENTICATIONFAILED] Application-specific password required: ${url} | 535 5.7.8 Application-specific password required. Create one at ${url}`;
+  const rows: [string, RefusedVerdict | LateRefusal, string, string][] = [
+    ['wrong secret', rejected('wrong'), plain, 'rejected'],
+    ['unknown account', rejected('unknown-account'), plain, 'rejected'],
+    ['malformed name', rejected('malformed-name'), plain, 'rejected'],
+    ['revoked', rejected('revoked'), plain, 'rejected'],
+    ['account disabled', rejected('account-disabled'), plain, 'rejected'],
+    ['revoked between check and session', { kind: 'revoked-meanwhile' }, plain, 'rejected'],
+    ['main password, app password required', rejected('not-an-app-password'), required, 'rejected'],
+    ['main password, domain requires none', rejected('not-an-app-password', false), plain, 'rejected'],
+    [
+      'expired',
+      rejected('expired'),
+      `[EXPIRED] This app password has expired. Create a new one at ${url} | 535 5.7.8 App password expired. Create a new one at ${url}`,
+      'rejected',
+    ],
+    ['other protocol', rejected('wrong-protocol'), notAllowed, 'rejected'],
+    ['other network', rejected('wrong-network'), notAllowed, 'rejected'],
+    ['authzid of somebody else', rejected('authzid-differs'), notAllowed, 'rejected'],
+    [
+      'throttled',
+      { kind: 'throttled', retryAfterMs: 1 },
+      '[UNAVAILABLE] Too many failed attempts, try again later. | 454 4.7.0 Too many failed attempts, try again later',
+      'throttled',
+    ],
+    ['store down', { kind: 'unavailable', cause: 'store' }, temporary, 'unavailable'],
+    ['backend down', { kind: 'backend-unavailable' }, temporary, 'unavailable'],
+    [
+      'too many sessions',
+      { kind: 'too-many-sessions' },
+      '[LIMIT] Too many connections. | 421 4.7.0 Too many connections',
+      'throttled',
+    ],
+  ];
+
+  it.each(rows)('%s', (_, verdict, expected, outcome) => {
+    const { imap, smtp, ...rest } = replies().refusal(verdict, at);
+    expect(`[${imap.code}] ${imap.text} | ${smtp.code} ${smtp.enhanced} ${smtp.text}`).toBe(expected);
+    expect(rest.outcome).toBe(outcome);
+  });
+
+  it.each(rows)('%s: ASCII without control characters', (_, verdict) => {
+    const { imap, smtp } = replies().refusal(verdict, at);
+    for (const text of [imap.text, smtp.text, imap.alert ?? '']) expect(text).toMatch(/^[\x20-\x7e]*$/);
+  });
+});
+
+describe('wire 51: alerts', () => {
+  it('go out once per name and network in an hour', () => {
+    const clock = { now: 0 };
+    const table = replies(clock);
+    const alertAfter = (ms: number, name: string = at.name, network: string = at.network) => {
+      clock.now += ms;
+      return table.refusal(rejected('not-an-app-password'), { ...at, name, network }).imap.alert;
+    };
+    expect(alertAfter(0)).toBe(`Application-specific password required: ${url}`);
+    expect(alertAfter(1_000)).toBeNull();
+    expect(alertAfter(0, 'nobody@example.com')).not.toBeNull();
+    expect(alertAfter(0, at.name, '192.0.2.2/32')).not.toBeNull();
+    expect(alertAfter(3_599_000)).not.toBeNull();
+  });
+
+  it('are not sent for a wrong password', () => {
+    const table = replies();
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      expect(table.refusal(rejected('wrong'), at).imap.alert).toBeNull();
+    }
+  });
+});
