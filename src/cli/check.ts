@@ -1,0 +1,138 @@
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import type { Secrets } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { KeyFileError, loadKeyFile } from '../credentials/key-file.ts';
+import { openRedis } from '../credentials/redis.ts';
+import { errorText } from '../observability/error-text.ts';
+import { openDatabase, pendingMigrations } from '../store/database.ts';
+import { dial, type Leg } from '../upstream/dial.ts';
+import { createUpstreams } from '../upstream/upstreams.ts';
+import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json } from './io.ts';
+import { configFileOf } from './workbench.ts';
+
+interface Finding {
+  readonly level: 'problem' | 'warning' | 'answer';
+  readonly text: string;
+}
+
+/** `check`: every problem of the configuration at once; with `connect`, what each server it names answers. */
+export async function runCheck(
+  options: CommonOptions & { readonly connect?: boolean },
+  io: CommandIo,
+): Promise<void> {
+  const file = configFileOf(options, io);
+  const loaded = await loadConfig(file, io.environment);
+  const findings: Finding[] = [];
+  if (loaded.kind === 'invalid') {
+    findings.push(...loaded.problems.map((text): Finding => ({ level: 'problem', text })));
+  } else {
+    findings.push(...loaded.warnings.map((text): Finding => ({ level: 'warning', text })));
+    findings.push(...(await checkKeys(loaded.config)));
+    if (options.connect === true) findings.push(...(await connectAll(loaded.config, loaded.secrets)));
+  }
+  const problems = findings.filter(({ level }) => level === 'problem').length;
+  if (options.json === true) io.out(json({ file, ok: problems === 0, findings }));
+  else {
+    for (const { level, text } of findings) io.out(`${level.padEnd(7)}  ${text}`);
+    io.out(
+      problems === 0
+        ? `${file} is usable.`
+        : `${file} has ${problems} ${problems === 1 ? 'problem' : 'problems'}.`,
+    );
+  }
+  if (problems > 0) throw new CommandFailure(exitCode.configuration, '');
+}
+
+async function checkKeys(config: Config): Promise<Finding[]> {
+  try {
+    await loadKeyFile(config.keysFile);
+    return [];
+  } catch (error) {
+    if (error instanceof KeyFileError) return [{ level: 'problem', text: `keys_file: ${error.message}` }];
+    throw error;
+  }
+}
+
+async function connectAll(config: Config, secrets: Secrets): Promise<Finding[]> {
+  const findings: Finding[] = [await askDatabase(config)];
+  findings.push(...(await askRedis(config, secrets)));
+  const upstreams = createUpstreams(config, secrets);
+  for (const [name, upstream] of upstreams) {
+    for (const leg of ['imap', 'smtp'] as const) {
+      const where = `backends.${name}.${leg}`;
+      try {
+        const socket = await dial(upstream, leg, { signal: AbortSignal.timeout(answerTimeMs) });
+        try {
+          findings.push({ level: 'answer', text: `${where}: ${await greeting(socket, leg)}` });
+        } finally {
+          socket.destroy();
+        }
+      } catch (error) {
+        findings.push({ level: 'problem', text: `${where}: ${errorText(error)}` });
+      }
+    }
+  }
+  return findings;
+}
+
+const answerTimeMs = 10_000;
+
+async function greeting(socket: Socket, leg: Leg): Promise<string> {
+  socket.resume();
+  const [first] = (await once(socket, 'data', { signal: AbortSignal.timeout(answerTimeMs) })) as [Buffer];
+  const line = first.toString('latin1').split('\r\n', 1)[0] ?? '';
+  const isGreeting = leg === 'imap' ? line.startsWith('* OK') : line.startsWith('220');
+  if (!isGreeting)
+    throw new Error(`answered ${JSON.stringify(line.slice(0, 120))}, which is no ${leg} greeting`);
+  return line.slice(0, 120).replace(/[^\x20-\x7e]/g, '?');
+}
+
+async function askDatabase(config: Config): Promise<Finding> {
+  const { file } = config.database;
+  try {
+    await access(file);
+  } catch {
+    return { level: 'warning', text: `database: ${file} does not exist yet; serve makes it` };
+  }
+  const database = openDatabase(file);
+  try {
+    const pending = await pendingMigrations(database);
+    return pending.length === 0
+      ? { level: 'answer', text: `database: ${file} is up to date` }
+      : {
+          level: 'warning',
+          text: `database: ${file} lacks ${pending.join(', ')}; serve or migrate brings it up to date`,
+        };
+  } finally {
+    await database.destroy();
+  }
+}
+
+async function askRedis(config: Config, secrets: Secrets): Promise<Finding[]> {
+  let problem = 'no answer';
+  const redis = openRedis(config, secrets, (error) => {
+    problem = errorText(error);
+  });
+  if (redis === null) return [];
+  try {
+    if (redis.status !== 'ready') await once(redis, 'ready', { signal: AbortSignal.timeout(answerTimeMs) });
+    const findings: Finding[] = [{ level: 'answer', text: `redis: answers ${await redis.ping()}` }];
+    // S-28: "the fast proof lives in memory only" is not true of a Redis that writes snapshots.
+    const [, save] = (await redis.config('GET', 'save')) as string[];
+    const [, appendOnly] = (await redis.config('GET', 'appendonly')) as string[];
+    if (save !== '' || appendOnly !== 'no') {
+      findings.push({
+        level: 'warning',
+        text: 'redis: writes its data to disk; set `save ""` and `appendonly no`',
+      });
+    }
+    return findings;
+  } catch {
+    return [{ level: 'problem', text: `redis: ${problem}` }];
+  } finally {
+    redis.disconnect();
+  }
+}

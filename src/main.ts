@@ -1,0 +1,245 @@
+import { Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { LoadedConfig, Secrets } from './config/load.ts';
+import type { Config } from './config/schema.ts';
+import { AppPasswords } from './credentials/app-passwords.ts';
+import { loadKeyFile } from './credentials/key-file.ts';
+import { PasswordHash } from './credentials/password-hash.ts';
+import { openRedis } from './credentials/redis.ts';
+import { RevocationFeed } from './credentials/revocation.ts';
+import { RedisNudge } from './credentials/revocation-nudge.ts';
+import { SealBox } from './credentials/seal.ts';
+import { Throttle } from './credentials/throttle.ts';
+import { VerificationCache } from './credentials/verification-cache.ts';
+import { Verifier } from './credentials/verifier.ts';
+import { ImapSignIn } from './identity/sign-in/imap.ts';
+import { errorText } from './observability/error-text.ts';
+import type { Logger } from './observability/logger.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { type MetricsServer, serveMetrics } from './observability/metrics-server.ts';
+import { createPortal } from './portal/server.ts';
+import { createAuthReplies } from './proxy/auth-reply.ts';
+import type { Door, DoorParts } from './proxy/door/door.ts';
+import { createImapDoor } from './proxy/door/imap.ts';
+import { createSmtpDoor } from './proxy/door/smtp.ts';
+import { type Listener, listen } from './proxy/listener.ts';
+import { SessionRegistry } from './proxy/session-registry.ts';
+import { mailTlsOptions } from './proxy/tls-settings.ts';
+import { type Database, migrate, openDatabase } from './store/database.ts';
+import { createUpstreams } from './upstream/upstreams.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+  readonly now?: () => number;
+}
+
+/** A running gateway. The ports are the bound ones, also where the configuration says 0. */
+export interface Gateway {
+  readonly ports: {
+    readonly imap: readonly number[];
+    readonly smtp: readonly number[];
+    readonly portal: number;
+    readonly metrics: number | null;
+  };
+  readonly parts: {
+    readonly database: Database;
+    readonly appPasswords: AppPasswords;
+    readonly registry: SessionRegistry;
+    readonly revocations: RevocationFeed;
+    readonly metrics: Metrics;
+  };
+  /** Takes new certificate files into use; other settings need a restart. */
+  reload(loaded: LoadedConfig & { kind: 'loaded' }): void;
+  /** Refuses new connections, lets sessions finish for `limits.drain_time`, then stops. */
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** How often sessions are held against their app password's expiry; S-56 allows 60 s. */
+const expirySweepMs = 30_000;
+
+/** Builds everything in order and opens the ports last. Rejects, with nothing left open, when a part cannot start. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, secrets, logger } = options;
+  const now = options.now ?? Date.now;
+  const metrics = options.metrics ?? createMetrics();
+  const closers: (() => unknown)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+
+  try {
+    const keys = await loadKeyFile(config.keysFile);
+    const database = openDatabase(config.database.file);
+    closers.push(() => database.destroy());
+    const ran = await migrate(database);
+    if (ran.length > 0) logger.info({ migrations: ran }, 'database brought up to date');
+
+    const redis = openRedis(config, secrets, (error) => logger.warn({ detail: errorText(error) }, 'redis'));
+    if (redis !== null) closers.push(() => redis.disconnect());
+    const nudge = redis === null ? null : new RedisNudge(redis, keys, () => undefined);
+    if (nudge !== null) closers.push(() => nudge.stop());
+    const revocations = new RevocationFeed({
+      database,
+      now,
+      windowMs: config.appPasswords.cacheTtlMs,
+      maxStalenessMs: config.revocation.maxStalenessMs,
+      metrics,
+      logger,
+      ...(nudge === null ? {} : { nudge }),
+    });
+    await revocations.start();
+    closers.push(() => revocations.stop());
+    const passwordHash = new PasswordHash({ keys, argon2: config.appPasswords.argon2, now });
+    const cache = new VerificationCache({
+      database,
+      keys,
+      redis,
+      revocations,
+      ttlMs: config.appPasswords.cacheTtlMs,
+      metrics,
+      now,
+    });
+    const throttle = new Throttle({ keys, now });
+    const verifier = new Verifier({
+      config,
+      database,
+      keys,
+      passwordHash,
+      cache,
+      revocations,
+      throttle,
+      logger,
+      metrics,
+      now,
+    });
+    closers.push(() => verifier.stop());
+    const appPasswords = new AppPasswords({ database, keys, passwordHash, revocations, config, now });
+
+    const upstreams = createUpstreams(config, secrets);
+    const registry = new SessionRegistry(config.limits);
+    revocations.onRevoked(({ credentialId, accountId, reason }) => {
+      if (credentialId === null) registry.endAccount(accountId, reason);
+      else registry.endCredential(credentialId, reason);
+    });
+    const sweep = setInterval(() => registry.endExpired(now()), expirySweepMs).unref();
+    closers.push(() => clearInterval(sweep));
+
+    const portalUrl = config.portal.publicUrl.href.replace(/\/$/, '');
+    const replies = createAuthReplies({ portalUrl, now });
+    const parts: DoorParts = { config, verifier, upstreams, registry, replies, metrics, now };
+    const doors = { imap: createImapDoor(parts), smtp: createSmtpDoor(parts) };
+    const { ports, listeners } = await openDoors(config, secrets, doors, logger, closers);
+
+    let ready = true;
+    const isReady = () => ready && revocations.isCurrent();
+    const signIn = new ImapSignIn({ config, upstreams, database, logger, now });
+    const portal = await createPortal({
+      config,
+      database,
+      appPasswords,
+      sealBox: new SealBox(keys),
+      signIn,
+      logger,
+      now,
+      tls: config.portal.tls === 'none' ? null : firstCertificate(secrets),
+    });
+    closers.push(() => portal.close());
+    await portal.listen({ host: config.portal.host, port: config.portal.port });
+    let metricsServer: MetricsServer | null = null;
+    if (config.metrics !== null) {
+      metricsServer = await serveMetrics(metrics, config.metrics, isReady);
+      closers.push(metricsServer.close);
+    }
+
+    const stop = async () => {
+      ready = false;
+      for (const door of Object.values(doors)) door.close();
+      await closeAll();
+    };
+    return {
+      ports: {
+        ...ports,
+        portal: boundPort(portal.server.address()),
+        metrics: metricsServer?.port ?? null,
+      },
+      parts: { database, appPasswords, registry, revocations, metrics },
+      reload: (loaded) => {
+        const certificate = firstCertificate(loaded.secrets);
+        for (const listener of listeners)
+          listener.useCertificate(mailTlsOptions(loaded.config.tls, certificate));
+        const { server } = portal as { server: object };
+        if (server instanceof HttpsServer) server.setSecureContext({ ...certificate });
+        logger.info('certificates reloaded');
+      },
+      drain: async () => {
+        ready = false;
+        for (const listener of listeners) listener.close();
+        for (const door of Object.values(doors)) door.drain();
+        await untilEmpty(registry, config.limits.drainTimeMs);
+        await stop();
+      },
+      stop,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openDoors(
+  config: Config,
+  secrets: Secrets,
+  doors: Readonly<Record<'imap' | 'smtp', Door>>,
+  logger: Logger,
+  closers: (() => unknown)[],
+) {
+  const ports: { imap: number[]; smtp: number[] } = { imap: [], smtp: [] };
+  const listeners: Listener[] = [];
+  for (const { door: protocol, host, port } of config.listen) {
+    const listener = await listen({
+      protocol,
+      host,
+      port,
+      tls: mailTlsOptions(config.tls, firstCertificate(secrets)),
+      door: doors[protocol],
+      connectionsPerNetwork: config.limits.connectionsPerNetwork,
+      logger,
+    });
+    closers.push(listener.close);
+    listeners.push(listener);
+    ports[protocol].push(listener.port);
+    logger.info({ door: protocol, host, port: listener.port }, 'door open');
+  }
+  return { ports, listeners };
+}
+
+function boundPort(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new Error('the portal has no TCP port');
+  return address.port;
+}
+
+function firstCertificate(secrets: Secrets) {
+  const [certificate] = secrets.certificates;
+  if (certificate === undefined) throw new Error('no certificate was loaded');
+  return certificate;
+}
+
+/** Resolves when no session is left, or when the time is up. */
+function untilEmpty(registry: SessionRegistry, timeMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearInterval(poll);
+      clearTimeout(limit);
+      resolve();
+    };
+    const poll = setInterval(() => {
+      if (registry.size === 0) finish();
+    }, 100);
+    const limit = setTimeout(finish, timeMs);
+    if (registry.size === 0) finish();
+  });
+}
