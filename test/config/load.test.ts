@@ -1,0 +1,187 @@
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { type LoadedConfig, loadConfig } from '../../src/config/load.ts';
+import { makeThrowAwayCertificates } from '../../src/demo/certificates.ts';
+
+let folder: string;
+let base: Record<string, unknown>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sallyport-config-'));
+  const { caFile, certFile, keyFile } = await makeThrowAwayCertificates(folder);
+  await writeFile(join(folder, 'master'), 'master secret\n');
+  base = {
+    hostname: 'mail.example.com',
+    state_dir: join(folder, 'var'),
+    default_domain: 'example.com',
+    keys_file: join(folder, 'keys/keys.json'),
+    tls: { certificates: [{ cert: certFile, key: keyFile }] },
+    listen: [
+      { door: 'imap', port: 993, tls: 'implicit' },
+      { door: 'smtp', port: 465, tls: 'implicit' },
+    ],
+    portal: { port: 8443, public_url: 'https://mail.example.com:8443' },
+    database: { url: `sqlite:${join(folder, 'var/sallyport.db')}` },
+    backends: {
+      office: {
+        imap: { host: 'mail.internal.example', port: 993, tls: 'implicit', ca_file: caFile },
+        smtp: { host: '127.0.0.1', port: 587, tls: 'none' },
+        login: { method: 'master', user: 'gateway', password_file: join(folder, 'master') },
+      },
+    },
+    domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' }, enrollment: 'open' } },
+  };
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+async function load(
+  changes: Record<string, unknown>,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<LoadedConfig> {
+  const file = join(folder, 'sallyport.yaml');
+  await writeFile(file, stringify({ ...base, ...changes }));
+  return await loadConfig(file, environment);
+}
+
+async function problemsOf(
+  changes: Record<string, unknown>,
+  environment?: NodeJS.ProcessEnv,
+): Promise<readonly string[]> {
+  const loaded = await load(changes, environment);
+  return loaded.kind === 'invalid' ? loaded.problems : [];
+}
+
+describe('a usable configuration', () => {
+  it('gets its defaults, with durations in milliseconds', async () => {
+    const loaded = await load({});
+    if (loaded.kind !== 'loaded') throw new Error(loaded.problems.join('\n'));
+    expect(loaded.config.appPasswords).toEqual({
+      maxPerAccount: 40,
+      defaultExpiryMs: null,
+      cacheTtlMs: 3_600_000,
+      argon2: { memoryKib: 12_288, passes: 3, lanes: 1 },
+    });
+    expect(loaded.config.limits.idleTimeMs).toBe(35 * 60_000);
+    expect(loaded.config.domains['example.com']).toEqual({
+      backend: 'office',
+      signIn: 'imap',
+      mfa: 'required',
+      enrollment: 'open',
+    });
+  });
+
+  it('keeps secrets apart, so that a Config can be printed', async () => {
+    const loaded = await load({ redis: { url: 'redis://:redis-secret@127.0.0.1:6379' } });
+    if (loaded.kind !== 'loaded') throw new Error(loaded.problems.join('\n'));
+    expect(loaded.secrets.masterPasswords.get('office')?.text()).toBe('master secret');
+    expect(loaded.secrets.redisPassword?.text()).toBe('redis-secret');
+    expect(JSON.stringify(loaded.config)).not.toMatch(/master secret|redis-secret/);
+    expect(JSON.stringify(loaded.secrets)).not.toMatch(/redis-secret/);
+  });
+
+  it('S-74: says what open enrollment means', async () => {
+    const loaded = await load({});
+    expect(loaded.kind === 'loaded' && loaded.warnings.join()).toMatch(/leaked main password/);
+  });
+
+  it('fills ${env:NAME}', async () => {
+    const loaded = await load({ hostname: '${env:MAIL_HOST}' }, { MAIL_HOST: 'mx.example.com' });
+    expect(loaded.kind === 'loaded' && loaded.config.hostname).toBe('mx.example.com');
+  });
+});
+
+describe('every problem at once', () => {
+  it('names each setting by its path', async () => {
+    const problems = await problemsOf({
+      hostname: 'bad host',
+      colour: 'blue',
+      listen: [{ door: 'imap', port: 99999, tls: 'implicit' }],
+    });
+    expect(problems.map((problem) => problem.split(':')[0])).toEqual(
+      expect.arrayContaining(['hostname', 'listen.0.port']),
+    );
+    expect(problems.join('\n')).toMatch(/colour/);
+  });
+
+  it('S-74: enrollment has no default', async () => {
+    const problems = await problemsOf({
+      domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' } } },
+    });
+    expect(problems.join()).toMatch(/domains\.example\.com\.enrollment: must be chosen/);
+  });
+
+  it('S-01: a clear-text door is refused with the reason', async () => {
+    const problems = await problemsOf({ listen: [{ door: 'imap', port: 143, tls: 'starttls' }] });
+    expect(problems.join()).toMatch(/listen\.0\.tls: only implicit TLS/);
+  });
+
+  const backend = (change: object) => ({
+    backends: { office: { ...(base.backends as { office: object }).office, ...change } },
+  });
+
+  it('S-45: the master password does not go in clear over a network', async () => {
+    const problems = await problemsOf(backend({ smtp: { host: '10.0.0.9', port: 587, tls: 'none' } }));
+    expect(problems).toEqual([expect.stringMatching(/^backends\.office\.smtp\.tls: .*10\.0\.0\.9/)]);
+  });
+
+  it.each(['a\u3002example', 'mail\u0000.example', 'mail example'])(
+    'S-44: backend name %j is refused',
+    async (host) => {
+      expect(await problemsOf(backend({ imap: { host, port: 993, tls: 'implicit' } }))).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['redis://10.0.0.9:6379', /rediss/],
+    ['rediss://10.0.0.9:6379', /password/],
+  ])('S-29: %s is refused', async (url, reason) => {
+    expect((await problemsOf({ redis: { url } })).join()).toMatch(reason);
+  });
+
+  it('S-37: keys do not lie beside the database', async () => {
+    expect((await problemsOf({ keys_file: join(folder, 'var/keys.json') })).join()).toMatch(
+      /^keys_file: must not/,
+    );
+  });
+
+  it('a missing file, variable, backend and certificate are told together', async () => {
+    const problems = await problemsOf({
+      tls: { certificates: [{ cert: join(folder, 'none.pem'), key: join(folder, 'none.key') }] },
+      default_domain: 'other.example',
+      domains: { 'example.com': { backend: 'nowhere', sign_in: { method: 'imap' }, enrollment: 'open' } },
+    });
+    expect(problems).toEqual([
+      expect.stringMatching(/^domains\.example\.com\.backend: there is no backend "nowhere"/),
+      expect.stringMatching(/^default_domain: /),
+      expect.stringMatching(/^tls\.certificates\.0\.cert: .*no such file/),
+      expect.stringMatching(/^tls\.certificates\.0\.key: .*no such file/),
+    ]);
+    expect(await problemsOf({ hostname: '${env:NOT_SET}' })).toContainEqual(
+      'hostname: environment variable NOT_SET is not set',
+    );
+  });
+
+  it('a key of another certificate is noticed', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'sallyport-config-'));
+    const { keyFile } = await makeThrowAwayCertificates(other);
+    const [{ cert }] = (base.tls as { certificates: [{ cert: string }] }).certificates;
+    const problems = await problemsOf({ tls: { certificates: [{ cert, key: keyFile }] } });
+    await rm(other, { recursive: true });
+    expect(problems).toEqual(['tls.certificates.0: the key does not belong to the certificate']);
+  });
+
+  it('broken YAML and a missing file are one line each', async () => {
+    const file = join(folder, 'broken.yaml');
+    await writeFile(file, 'hostname: [');
+    expect(await loadConfig(file, {})).toMatchObject({ kind: 'invalid' });
+    await chmod(file, 0o600);
+    expect(await loadConfig(join(folder, 'nothing.yaml'), {})).toEqual({
+      kind: 'invalid',
+      problems: [`${join(folder, 'nothing.yaml')}: there is no such file`],
+    });
+  });
+});
