@@ -1,0 +1,105 @@
+import { Secret } from '../../secret.ts';
+import { IMAP_ID_KEY_BYTES, IMAP_ID_PAIRS, IMAP_ID_VALUE_BYTES } from '../limits.ts';
+import { type Argument, ArgumentCursor } from './grammar.ts';
+
+/** How many letters an app password has, which people write with spaces between (design 3). */
+const APP_PASSWORD_LETTERS = 16;
+
+export type LoginArguments =
+  | { readonly kind: 'login'; readonly name: Buffer; readonly password: Secret }
+  | { readonly kind: 'bad'; readonly text: string };
+
+/**
+ * RFC 3501 section 6.2.3. An app password with its spaces and without quotes is put together (wire 27): a script
+ * would otherwise be told of a wrong password. Zeroes every part of the password it does not give.
+ */
+export function parseLogin(args: Buffer): LoginArguments {
+  const cursor = new ArgumentCursor(args);
+  const found: Argument[] = [];
+  while (!cursor.atEnd() && found.length <= APP_PASSWORD_LETTERS + 1) {
+    const argument = cursor.astring();
+    if (argument === null || !isSeparated(cursor)) {
+      wipe(found);
+      return { kind: 'bad', text: 'Invalid argument to LOGIN.' };
+    }
+    found.push(argument);
+  }
+  const [name, first, ...more] = found;
+  if (name === undefined || first === undefined) return { kind: 'bad', text: 'Missing argument to LOGIN.' };
+  if (more.length === 0) return { kind: 'login', name: name.bytes, password: new Secret(first.bytes) };
+
+  const parts = [first, ...more];
+  const joined = Buffer.concat(parts.map((part) => part.bytes));
+  const isAppPassword =
+    parts.every((part) => part.form === 'atom') &&
+    joined.length === APP_PASSWORD_LETTERS &&
+    joined.every(isLetter);
+  wipe(parts);
+  if (isAppPassword) return { kind: 'login', name: name.bytes, password: new Secret(joined) };
+  joined.fill(0);
+  return { kind: 'bad', text: 'Too many arguments to LOGIN (quote the password).' };
+}
+
+/** RFC 3501 section 6.2.2 with RFC 4959: null where the client sent no initial response, empty where it sent `=`. */
+export type AuthenticateArguments = { readonly mechanism: string; readonly initial: Buffer | null };
+
+/** The initial response is still base64; the caller zeroes it. Null: no mechanism. */
+export function parseAuthenticate(args: Buffer): AuthenticateArguments | null {
+  const cursor = new ArgumentCursor(args);
+  if (cursor.atEnd()) return null;
+  const mechanism = cursor.astring();
+  if (mechanism === null || mechanism.form !== 'atom' || !isSeparated(cursor)) return null;
+  const name = mechanism.bytes.toString('latin1');
+  if (cursor.atEnd()) return { mechanism: name, initial: null };
+  const initial = withoutTrailingSpaces(cursor.rest());
+  return { mechanism: name, initial: initial.toString('latin1') === '=' ? Buffer.alloc(0) : initial };
+}
+
+/**
+ * RFC 2971 section 3.1, in every spelling clients use: NIL, (), quoted, atoms, literals, NIL values (wire 7).
+ * Keys in small letters, values with control characters replaced; `x-` keys are left out, because a backend
+ * that trusts the gateway would believe them (wire 9). Null: not an ID list, or over its limits.
+ */
+export function parseId(args: Buffer): ReadonlyMap<string, string> | null {
+  const fields = new Map<string, string>();
+  const cursor = new ArgumentCursor(args);
+  if (cursor.atEnd()) return null;
+  if (!cursor.take('(')) return isNil(cursor.astring()) && cursor.atEnd() ? fields : null;
+  for (let pairs = 0; !cursor.atEnd(); pairs++) {
+    if (cursor.take(')')) return cursor.atEnd() ? fields : null;
+    const key = cursor.astring();
+    if (key === null || cursor.atEnd()) return null;
+    const value = cursor.astring();
+    if (value === null || pairs === IMAP_ID_PAIRS) return null;
+    if (key.bytes.length > IMAP_ID_KEY_BYTES || value.bytes.length > IMAP_ID_VALUE_BYTES) return null;
+    const name = readable(key.bytes).toLowerCase();
+    if (!isNil(value) && !name.startsWith('x-')) fields.set(name, readable(value.bytes));
+  }
+  return null;
+}
+
+function isSeparated(cursor: ArgumentCursor): boolean {
+  return cursor.rest().length === 0 || cursor.take(' ');
+}
+
+function isNil(argument: Argument | null): boolean {
+  return argument?.form === 'atom' && argument.bytes.toString('latin1').toUpperCase() === 'NIL';
+}
+
+function readable(bytes: Buffer): string {
+  return bytes.toString('utf8').replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
+function isLetter(byte: number): boolean {
+  return (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a);
+}
+
+function withoutTrailingSpaces(bytes: Buffer): Buffer {
+  let end = bytes.length;
+  while (bytes[end - 1] === 0x20) end--;
+  return bytes.subarray(0, end);
+}
+
+function wipe(parts: readonly Argument[]): void {
+  for (const part of parts) part.bytes.fill(0);
+}

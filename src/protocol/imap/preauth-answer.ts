@@ -1,0 +1,34 @@
+import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS } from '../limits.ts';
+import type { Connection, Refusal, Transition } from './preauth-state.ts';
+import { tagged, untagged } from './response.ts';
+
+/** A login that did not succeed. The last one a connection may have is answered too, then it ends (wire 54). */
+export function failed(connection: Connection, tag: string, { alert, code, text }: Refusal): Transition {
+  const lines = [tagged(tag, 'NO', code, text)];
+  if (alert !== null) lines.unshift(untagged('NO', 'ALERT', alert));
+  const failedLogins = connection.failedLogins + 1;
+  if (failedLogins < IMAP_FAILED_LOGINS) return reply({ ...connection, failedLogins }, ...lines);
+  return end(connection, ...lines, untagged('BYE', null, 'Too many failed logins.'));
+}
+
+/** An answer to what is no command of ours; to a line without a fit tag `* BAD`, nothing echoed (wire 12). */
+export function bad(connection: Connection, tag: string | null, text: string): Transition {
+  const line = tagged(tag ?? '*', 'BAD', null, text);
+  const badCommands = connection.badCommands + 1;
+  if (badCommands < IMAP_BAD_COMMANDS) return reply({ ...connection, badCommands }, line);
+  return end(connection, line, untagged('BYE', null, 'Too many invalid commands.'));
+}
+
+/** Lines in one write; a command is expected next. */
+export function reply(connection: Connection, ...lines: readonly Buffer[]): Transition {
+  return { state: { name: 'ready', connection }, effects: [{ type: 'send', bytes: Buffer.concat(lines) }] };
+}
+
+/** Last words, and the connection ends; what it sent besides is forgotten. */
+export function end(connection: Connection, ...lines: readonly Buffer[]): Transition {
+  connection.reader.clear();
+  return {
+    state: { name: 'closed' },
+    effects: [{ type: 'send', bytes: Buffer.concat(lines) }, { type: 'close' }],
+  };
+}

@@ -1,0 +1,100 @@
+import {
+  type PreauthEffect,
+  type PreauthEvent,
+  type PreauthState,
+  start,
+  step,
+} from '../../../src/protocol/imap/preauth.ts';
+import { type Dialect, type Observation, type Subject, show } from '../transcript.ts';
+
+/**
+ * `verdict: accepted CAPABILITIES` or a bare `accepted`; `verdict: refused CODE text` with ` | alert` where there
+ * is one. Every transcript begins behind the greeting unless it says `connected` itself.
+ */
+export const PREAUTH_DIALECT: Dialect = {
+  input: 'C',
+  output: 'S',
+  events: ['connected', 'verdict', 'expired', 'draining'],
+};
+
+/** The machine alone, its effects in words; passwords are shown, they are made up. */
+export class PreauthSubject implements Subject {
+  #seen: Observation[] = [];
+  #state: PreauthState = start('gw');
+
+  get state(): PreauthState {
+    return this.#state;
+  }
+
+  receive(bytes: Buffer): void {
+    // A copy: the machine may not rely on a buffer that its caller uses again.
+    const copy = Buffer.from(bytes);
+    this.advance({ type: 'received', bytes: copy });
+    copy.fill(0);
+  }
+
+  happen(event: string, detail: string): void {
+    this.advance(asEvent(event, detail));
+  }
+
+  observed(): readonly Observation[] {
+    const seen = this.#seen;
+    this.#seen = [];
+    return seen;
+  }
+
+  advance(event: PreauthEvent): void {
+    const next = step(this.#state, event);
+    this.#state = next.state;
+    this.#seen.push(...next.effects.map(inWords));
+  }
+}
+
+/** The machine with its greeting said and left out of what is observed. */
+export function greetedSubject(): PreauthSubject {
+  const subject = new PreauthSubject();
+  subject.happen('connected', '');
+  subject.observed();
+  return subject;
+}
+
+function asEvent(event: string, detail: string): PreauthEvent {
+  switch (event) {
+    case 'connected':
+    case 'expired':
+    case 'draining':
+      return { type: event };
+    case 'verdict':
+      return verdict(detail);
+    default:
+      throw new Error(`no such event: ${event}`);
+  }
+}
+
+function verdict(detail: string): PreauthEvent {
+  const [, outcome = '', rest = ''] = /^(\w+)(?: (.*))?$/.exec(detail) ?? [];
+  if (outcome === 'accepted')
+    return { type: 'accepted', capabilities: rest === '' ? null : rest, text: 'Logged in' };
+  const [, code = '', text = '', alert = null] = /^(\S+) (.*?)(?: \| (.*))?$/.exec(rest) ?? [];
+  return { type: 'refused', refusal: { alert, code, text } };
+}
+
+function inWords(effect: PreauthEffect): Observation {
+  switch (effect.type) {
+    case 'send':
+      return effect.bytes;
+    case 'identify':
+      return ['identify:', ...[...effect.fields].map(([key, value]) => `${key}="${value}"`)].join(' ');
+    case 'log-in': {
+      const { authzid, authcid, password } = effect.credentials;
+      const [acted, named, secret] = [authzid, authcid, password.bytes()].map(show);
+      return `log-in: ${effect.mechanism}, authzid "${acted}", authcid "${named}", password "${secret}"`;
+    }
+    case 'splice':
+      return effect.leftover.length === 0 ? 'splice' : `splice: ${show(effect.leftover)}`;
+    case 'close':
+      return 'close';
+    default:
+      return effect satisfies never;
+  }
+}
