@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { securityHeaders } from './headers.ts';
+import { parseForm } from './request-checks.ts';
+
+/** S-63 */
+const bodyBytes = 16_384;
+/** S-72 */
+const headerBytes = 16_384;
+const headerMs = 10_000;
+const requestMs = 30_000;
+const handshakeMs = 15_000;
+
+/** security.md 5.4, without the CBC suites that only old mail programs need. */
+const tlsSettings = {
+  minVersion: 'TLSv1.2',
+  honorCipherOrder: true,
+  ecdhCurve: 'X25519MLKEM768:X25519:P-256:P-384',
+  ciphers: [
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+    'TLS_AES_128_GCM_SHA256',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+    'ECDHE-RSA-CHACHA20-POLY1305',
+  ].join(':'),
+  handshakeTimeout: handshakeMs,
+} as const;
+
+/**
+ * A Fastify without routes: HTTP/1.1 with the limits, the TLS settings and the one body parser of the portal.
+ * Answers what never reaches a route with the same headers (S-64).
+ */
+export function createHttpServer(
+  tls: { readonly cert: Buffer; readonly key: Buffer } | null,
+): FastifyInstance {
+  const node = { maxHeaderSize: headerBytes, headersTimeout: headerMs };
+  const app = fastify({
+    ...(tls === null ? { http: node } : { https: { ...node, ...tlsSettings, cert: tls.cert, key: tls.key } }),
+    bodyLimit: bodyBytes,
+    requestTimeout: requestMs,
+    connectionTimeout: requestMs,
+    // Its lines would carry whole addresses; what is worth a line is logged where it happens.
+    logger: false,
+    exposeHeadRoutes: false,
+    genReqId: () => randomBytes(6).toString('hex'),
+    // S-62: nobody's forwarded headers are believed.
+    trustProxy: false,
+    frameworkErrors: (error, _request, reply) => {
+      reply.raw.writeHead(error.statusCode ?? 400, { ...securityHeaders }).end();
+    },
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable) {
+        socket.destroy();
+        return;
+      }
+      const status =
+        error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+      const headers = Object.entries(securityHeaders).map(([name, value]) => `${name}: ${value}\r\n`);
+      const line = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
+      socket.end(`${line}${headers.join('')}content-length: 0\r\nconnection: close\r\n\r\n`);
+    },
+  });
+  // Fastify's own parsers also take text/plain and sloppy spellings of JSON (S-63).
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, body: string | Buffer) => parseForm(body.toString()),
+  );
+  return app as FastifyInstance;
+}

@@ -1,0 +1,129 @@
+import { sql } from 'kysely';
+import type { Database } from './database.ts';
+
+// S-76: a guess is counted before it is looked at and taken back when it was right, so that guesses made at the same
+// time, over any number of sessions and nodes, cannot all be looked at.
+
+/** How many guesses may stand in the last `windowMs`. */
+export interface GuessWindow {
+  readonly windowMs: number;
+  readonly guesses: number;
+}
+
+/**
+ * Counts a guess unless one of the windows is full, in one statement. Answers the guess's key, which is `now` or the next
+ * free millisecond after the factor's latest guess; null when a window is full.
+ */
+export async function countGuess(
+  database: Database,
+  factorId: Buffer,
+  now: number,
+  windows: readonly GuessWindow[],
+): Promise<number | null> {
+  const row = await database
+    .insertInto('factor_failure')
+    .columns(['factor_id', 'at'])
+    .expression((expression) => {
+      const latest = expression
+        .selectFrom('factor_failure')
+        .select(({ fn }) => fn.max('at').as('at'))
+        .where('factor_id', '=', factorId);
+      let query = expression
+        .selectFrom('second_factor')
+        .select([
+          'second_factor.id',
+          sql<number>`case when ${latest} >= ${now} then ${latest} + 1 else ${now} end`.as('at'),
+        ])
+        .where('second_factor.id', '=', factorId)
+        .where('second_factor.disabled_at', 'is', null);
+      for (const { windowMs, guesses } of windows) {
+        const made = expression
+          .selectFrom('factor_failure')
+          .select(({ fn }) => fn.countAll<number>().as('made'))
+          .where('factor_id', '=', factorId)
+          .where('at', '>', now - windowMs);
+        query = query.where(made, '<', guesses);
+      }
+      return query;
+    })
+    .returning('at')
+    .executeTakeFirst();
+  return row?.at ?? null;
+}
+
+/** The guess was right: it does not count. */
+export async function takeBackGuess(database: Database, factorId: Buffer, at: number): Promise<void> {
+  await database
+    .deleteFrom('factor_failure')
+    .where('factor_id', '=', factorId)
+    .where('at', '=', at)
+    .execute();
+}
+
+/** When the fullest window has room again; `now` when all have. */
+export async function guessesAllowedAt(
+  database: Database,
+  factorId: Buffer,
+  now: number,
+  windows: readonly GuessWindow[],
+): Promise<number> {
+  let until = now;
+  for (const { windowMs, guesses } of windows) {
+    const row = await database
+      .selectFrom('factor_failure')
+      .select('at')
+      .where('factor_id', '=', factorId)
+      .where('at', '>', now - windowMs)
+      .orderBy('at', 'desc')
+      .offset(guesses - 1)
+      .limit(1)
+      .executeTakeFirst();
+    if (row !== undefined) until = Math.max(until, row.at + windowMs);
+  }
+  return until;
+}
+
+/**
+ * Adds a wrong guess to the run of failures and disables the factor where a bound is reached, in one statement.
+ * Forgets guesses older than the long window. Answers whether the factor is disabled now.
+ */
+export async function recordWrongGuess(
+  database: Database,
+  factorId: Buffer,
+  now: number,
+  bounds: { readonly consecutive: number; readonly long: GuessWindow },
+): Promise<boolean> {
+  await database
+    .deleteFrom('factor_failure')
+    .where('factor_id', '=', factorId)
+    .where('at', '<=', now - bounds.long.windowMs)
+    .execute();
+  const row = await database
+    .updateTable('second_factor')
+    .set(({ eb, selectFrom }) => ({
+      consecutive_failures: eb('consecutive_failures', '+', 1),
+      disabled_at: eb
+        .case()
+        .when('disabled_at', 'is not', null)
+        .then(eb.ref('disabled_at'))
+        .when(
+          eb.or([
+            eb('consecutive_failures', '>=', bounds.consecutive - 1),
+            eb(
+              selectFrom('factor_failure')
+                .select(({ fn }) => fn.countAll<number>().as('made'))
+                .where('factor_id', '=', factorId),
+              '>=',
+              bounds.long.guesses,
+            ),
+          ]),
+        )
+        .then(now)
+        .else(null)
+        .end(),
+    }))
+    .where('id', '=', factorId)
+    .returning('disabled_at')
+    .executeTakeFirst();
+  return row !== undefined && row.disabled_at !== null;
+}
