@@ -2,6 +2,7 @@ import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { LoadedConfig, Secrets } from './config/load.ts';
 import type { Config } from './config/schema.ts';
+import { mailTls, portalTls } from './config/server-tls.ts';
 import { AppPasswords } from './credentials/app-passwords.ts';
 import { loadKeyFile } from './credentials/key-file.ts';
 import { PasswordHash } from './credentials/password-hash.ts';
@@ -24,7 +25,6 @@ import { createImapDoor } from './proxy/door/imap.ts';
 import { createSmtpDoor } from './proxy/door/smtp.ts';
 import { type Listener, listen } from './proxy/listener.ts';
 import { SessionRegistry } from './proxy/session-registry.ts';
-import { mailTlsOptions } from './proxy/tls-settings.ts';
 import { type Database, migrate, openDatabase } from './store/database.ts';
 import { createUpstreams } from './upstream/upstreams.ts';
 
@@ -145,7 +145,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       signIn,
       logger,
       now,
-      tls: config.portal.tls === 'none' ? null : firstCertificate(secrets),
+      tls: config.portal.tls === 'none' ? null : portalTls(config.tls, firstCertificate(secrets)),
     });
     closers.push(() => portal.close());
     await portal.listen({ host: config.portal.host, port: config.portal.port });
@@ -169,10 +169,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       parts: { database, appPasswords, registry, revocations, metrics },
       reload: (loaded) => {
         const certificate = firstCertificate(loaded.secrets);
-        for (const listener of listeners)
-          listener.useCertificate(mailTlsOptions(loaded.config.tls, certificate));
+        for (const listener of listeners) listener.useCertificate(mailTls(loaded.config.tls, certificate));
         const { server } = portal as { server: object };
-        if (server instanceof HttpsServer) server.setSecureContext({ ...certificate });
+        if (server instanceof HttpsServer) server.setSecureContext(portalTls(loaded.config.tls, certificate));
         logger.info('certificates reloaded');
       },
       drain: async () => {
@@ -204,7 +203,7 @@ async function openDoors(
       protocol,
       host,
       port,
-      tls: mailTlsOptions(config.tls, firstCertificate(secrets)),
+      tls: mailTls(config.tls, firstCertificate(secrets)),
       door: doors[protocol],
       connectionsPerNetwork: config.limits.connectionsPerNetwork,
       logger,

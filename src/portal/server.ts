@@ -1,3 +1,4 @@
+import type { TlsOptions } from 'node:tls';
 import cookie from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/schema.ts';
@@ -35,7 +36,7 @@ export interface PortalParts {
   readonly logger: Logger;
   readonly now: () => number;
   /** null: clear text, behind a web proxy that speaks TLS. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  readonly tls: TlsOptions | null;
   /** While false every page says that it is temporarily unavailable. */
   readonly isReady?: () => boolean;
 }

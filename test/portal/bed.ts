@@ -1,7 +1,9 @@
 import { Writable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { generate } from 'otplib';
+import type { CertificateFiles } from '../../src/config/load.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
+import { portalTls } from '../../src/config/server-tls.ts';
 import { AppPasswords } from '../../src/credentials/app-passwords.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { SealBox } from '../../src/credentials/seal.ts';
@@ -9,7 +11,7 @@ import { PortalSessions, type StartedSession } from '../../src/identity/portal-s
 import { TotpFactors } from '../../src/identity/second-factor/totp.ts';
 import { ImapSignIn, type SignInBackend } from '../../src/identity/sign-in/imap.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { createPortal, type PortalParts } from '../../src/portal/server.ts';
+import { createPortal } from '../../src/portal/server.ts';
 import { createAccount } from '../../src/store/accounts.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
@@ -59,7 +61,7 @@ export async function openBed(
   options: {
     readonly config?: Config;
     readonly upstreams?: ReadonlyMap<string, SignInBackend>;
-    readonly tls?: PortalParts['tls'];
+    readonly tls?: CertificateFiles;
     readonly now?: () => number;
     readonly isReady?: () => boolean;
   } = {},
@@ -99,7 +101,7 @@ export async function openBed(
     signIn,
     logger,
     now,
-    tls: options.tls ?? null,
+    tls: options.tls === undefined ? null : portalTls({ minVersion: 'TLSv1.2' }, options.tls),
     ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
   });
   const sessions = new PortalSessions({ database, now });

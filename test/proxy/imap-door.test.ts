@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Config } from '../../src/config/schema.ts';
+import { mailTls } from '../../src/config/server-tls.ts';
 import { makeThrowAwayCertificates, type ThrowAwayCertificates } from '../../src/demo/certificates.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createAuthReplies } from '../../src/proxy/auth-reply.ts';
@@ -13,7 +14,6 @@ import type { Door } from '../../src/proxy/door/door.ts';
 import { createImapDoor } from '../../src/proxy/door/imap.ts';
 import { type Listener, listen } from '../../src/proxy/listener.ts';
 import { SessionRegistry } from '../../src/proxy/session-registry.ts';
-import { mailTlsOptions } from '../../src/proxy/tls-settings.ts';
 import { Secret } from '../../src/secret.ts';
 import { type Bed, openBed } from '../credentials/bed.ts';
 
@@ -139,7 +139,7 @@ async function openDoor(limits: Partial<Config['limits']>): Promise<void> {
     protocol: 'imap',
     host: '127.0.0.1',
     port: 0,
-    tls: mailTlsOptions({ certificates: [], minVersion: 'TLSv1.2' }, certificate),
+    tls: mailTls({ minVersion: 'TLSv1.2' }, certificate),
     door,
     connectionsPerNetwork: 200,
     logger: createLogger('silent'),

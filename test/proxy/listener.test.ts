@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { mailTls } from '../../src/config/server-tls.ts';
 import { makeThrowAwayCertificates, type ThrowAwayCertificates } from '../../src/demo/certificates.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import type { Connection, Door } from '../../src/proxy/door/door.ts';
 import { type Listener, listen } from '../../src/proxy/listener.ts';
-import { mailTlsOptions } from '../../src/proxy/tls-settings.ts';
 
 let certificates: ThrowAwayCertificates;
 let certificate: { cert: Buffer; key: Buffer };
@@ -50,7 +50,7 @@ async function open(connectionsPerNetwork = 200): Promise<{ port: number; door: 
     protocol: 'imap',
     host: '127.0.0.1',
     port: 0,
-    tls: mailTlsOptions({ certificates: [], minVersion: 'TLSv1.2' }, certificate),
+    tls: mailTls({ minVersion: 'TLSv1.2' }, certificate),
     door,
     connectionsPerNetwork,
     logger: createLogger('error'),
@@ -149,7 +149,7 @@ describe('security.md 5.4: TLS of the mail doors', () => {
     const folder = await mkdtemp(join(tmpdir(), 'sallyport-listener-'));
     const next = await makeThrowAwayCertificates(folder);
     const replaced = { cert: await readFile(next.certFile), key: await readFile(next.keyFile) };
-    listener?.useCertificate(mailTlsOptions({ certificates: [], minVersion: 'TLSv1.2' }, replaced));
+    listener?.useCertificate(mailTls({ minVersion: 'TLSv1.2' }, replaced));
     await rm(folder, { recursive: true });
     const after = dial(port, { ca: next.ca });
     expect(await firstLine(after)).toBe('hello');

@@ -4,6 +4,7 @@ import { ImapFlow } from 'imapflow';
 import type { Backend, Config } from '../../config/schema.ts';
 import { canonicalName } from '../../credentials/account-name.ts';
 import { parseAppPassword } from '../../credentials/app-password.ts';
+import { isDeniedMailbox } from '../../credentials/denied-mailbox.ts';
 import { widerNetworkOf } from '../../credentials/network.ts';
 import { type Logger, printable } from '../../observability/logger.ts';
 import type { Secret } from '../../secret.ts';
@@ -89,7 +90,7 @@ export class ImapSignIn {
     if (name === null || !Object.hasOwn(this.#config.domains, name.domain)) return { kind: 'wrong' };
     const upstream = this.#backends.get(this.#config.domains[name.domain]?.backend ?? '');
     if (upstream === undefined) throw new Error(`domain ${name.domain} has no backend`);
-    if (!isForwardable(password) || isDenied(upstream.backend, name)) return { kind: 'wrong' };
+    if (!isForwardable(password) || isDeniedMailbox(upstream.backend, name)) return { kind: 'wrong' };
 
     const answer = await this.#ask(upstream, name.address, password, peer);
     if (answer === 'unavailable') {
@@ -184,12 +185,6 @@ function isForwardable(password: Secret): boolean {
   const appPassword = parseAppPassword(Buffer.from(bytes));
   appPassword?.wipe();
   return appPassword === null;
-}
-
-/** S-47: the gateway's own login is nobody's mailbox. */
-function isDenied(backend: Backend, name: { readonly address: string; readonly local: string }): boolean {
-  const denied = [...backend.denyUsers, backend.login.user].map((user) => user.toLowerCase());
-  return denied.includes(name.address.toLowerCase()) || denied.includes(name.local.toLowerCase());
 }
 
 function clientInfo(backend: Backend, peer: Peer): { [key: string]: string } {
