@@ -1,10 +1,11 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import * as initial from './migrations/001-initial.ts';
 import type { Schema } from './schema.ts';
+import { LockingSqliteDialect } from './sqlite-dialect.ts';
 
 export type Database = Kysely<Schema>;
 
@@ -26,17 +27,19 @@ export function openDatabase(file: string): Database {
   sqlite.pragma('foreign_keys = ON');
   // The command line writes beside a running gateway.
   sqlite.pragma('busy_timeout = 5000');
-  return new Kysely<Schema>({ dialect: new SqliteDialect({ database: sqlite }) });
+  return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: sqlite }) });
 }
 
 /**
- * Brings the schema up to date, under the engine's lock, so that several starting processes do it once.
+ * Brings the schema up to date in one transaction, so that several starting processes do it once and none half.
  * Answers the names of the migrations that ran, empty when there was nothing to do.
  */
 export async function migrate(database: Database): Promise<readonly string[]> {
-  const { error, results } = await new Migrator({ db: database, provider }).migrateToLatest();
-  if (error !== undefined) throw error;
-  return (results ?? []).map((result) => result.migrationName);
+  return await database.transaction().execute(async (transaction) => {
+    const { error, results } = await new Migrator({ db: transaction, provider }).migrateToLatest();
+    if (error !== undefined) throw error;
+    return (results ?? []).map((result) => result.migrationName);
+  });
 }
 
 /** Migrations this program knows and the database has not seen; reads only. */

@@ -1,0 +1,71 @@
+import type { Redis } from 'ioredis';
+import { equalBytes, keyedHash, lengthPrefixed, u32, u64 } from './derive.ts';
+import type { KeyRing } from './key-file.ts';
+import { onRedisError } from './redis.ts';
+import type { RevocationNudge } from './revocation.ts';
+
+const channel = 'sp:v1:revocation';
+const label = 'sallyport/v1/pubsub';
+/** u64 feed number, u32 mac id, 32-byte tag, base64url. */
+const messageCharacters = 59;
+
+/** Nudges over Redis pub/sub, each with a MAC: a Redis writer cannot make every node read the store at his rate (S-30). */
+export class RedisNudge implements RevocationNudge {
+  readonly #publisher: Redis;
+  readonly #subscriber: Redis;
+  readonly #keys: KeyRing;
+  readonly #onError: (error: Error) => void;
+
+  /** Publishes on the shared connection and opens a second one to listen. */
+  constructor(redis: Redis, keys: KeyRing, onError: (error: Error) => void) {
+    this.#publisher = redis;
+    this.#subscriber = redis.duplicate({ autoResubscribe: false, lazyConnect: true });
+    onRedisError(this.#subscriber, onError);
+    this.#keys = keys;
+    this.#onError = onError;
+  }
+
+  async publish(seq: number): Promise<void> {
+    const message = encodeNudge(this.#keys, seq);
+    if (message !== null) await this.#publisher.publish(channel, message);
+  }
+
+  subscribe(onNudge: (seq: number) => void): void {
+    this.#subscriber.on('message', (_channel, message) => {
+      const seq = decodeNudge(this.#keys, message);
+      if (seq !== null) onNudge(seq);
+    });
+    this.#subscriber.on('ready', () => {
+      this.#subscriber.subscribe(channel).catch(this.#onError);
+    });
+    // Its failure arrives as an `error` event too, and it tries again by itself.
+    this.#subscriber.connect().catch(() => undefined);
+  }
+
+  stop(): void {
+    this.#subscriber.disconnect();
+  }
+}
+
+/** The message that says the feed has reached `seq`; null before anything was read. */
+export function encodeNudge(keys: KeyRing, seq: number): string | null {
+  if (seq < 0) return null;
+  const head = Buffer.concat([u64(BigInt(seq)), u32(keys.activeId('mac'))]);
+  const tag = tagOf(keys, head);
+  return tag === null ? null : Buffer.concat([head, tag]).toString('base64url');
+}
+
+/** The feed number, or null for anything that is not ours. */
+export function decodeNudge(keys: KeyRing, message: string): number | null {
+  if (message.length !== messageCharacters) return null;
+  const bytes = Buffer.from(message, 'base64url');
+  if (bytes.length !== 44) return null;
+  const head = bytes.subarray(0, 12);
+  const tag = tagOf(keys, head);
+  return tag !== null && equalBytes(tag, bytes.subarray(12)) ? Number(head.readBigUInt64BE(0)) : null;
+}
+
+function tagOf(keys: KeyRing, head: Buffer): Buffer | null {
+  const key = keys.derive('mac', head.readUInt32BE(8), label);
+  return key === null ? null : keyedHash(key, lengthPrefixed(channel), head);
+}

@@ -1,0 +1,190 @@
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { Database } from '../store/database.ts';
+import { revocationStart, revocationsAfter } from '../store/revocations.ts';
+import type { RevocationRow } from '../store/schema.ts';
+import { withDeadline } from './deadline.ts';
+
+// What is revoked comes from SQL only, held in memory: a Redis writer who restores a dumped cache record finds it void
+// here, and one who publishes causes at most a read (S-26, S-30).
+
+/** Something was revoked; without a credential everything of the account ends. */
+export interface Revoked {
+  readonly credentialId: Buffer | null;
+  readonly accountId: Buffer;
+  readonly reason: string;
+}
+
+/** Tells other processes that the feed has grown. It carries no authority: they read the feed. */
+export interface RevocationNudge {
+  publish(seq: number): Promise<void>;
+  subscribe(onNudge: (seq: number) => void): void;
+}
+
+const pollMs = 2_000;
+const readMs = 5_000;
+const batch = 1_000;
+/** Kept beyond the life of the oldest cached record, for clocks that differ (security.md 3.4). */
+const graceMs = 5 * 60_000;
+/** S-55: half a minute of blindness is an incident, a slow poll is not. */
+const alarmMs = 10_000;
+
+/** The revocation window: what was revoked lately, kept current from the feed in SQL (design 3; S-26, S-54, S-55). */
+export class RevocationFeed {
+  readonly #database: Database;
+  readonly #now: () => number;
+  readonly #windowMs: number;
+  readonly #maxStalenessMs: number;
+  readonly #metrics: Metrics;
+  readonly #logger: Logger | null;
+  readonly #nudge: RevocationNudge | null;
+  readonly #listeners: ((entry: Revoked) => void)[] = [];
+  /** Highest feed number by hexadecimal id; credentials and accounts never share one. */
+  readonly #latest = new Map<string, { readonly seq: number; readonly learnedAt: number }>();
+  #seq = -1;
+  #nudgedSeq = -1;
+  #readAt = Number.NEGATIVE_INFINITY;
+  #startedAt: number;
+  #isAlarmed = false;
+  #reading: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** `windowMs` is the longest life of a cached record. */
+  constructor(parts: {
+    readonly database: Database;
+    readonly now: () => number;
+    readonly windowMs: number;
+    readonly maxStalenessMs: number;
+    readonly metrics: Metrics;
+    readonly logger?: Logger;
+    readonly nudge?: RevocationNudge;
+  }) {
+    this.#database = parts.database;
+    this.#now = parts.now;
+    this.#windowMs = parts.windowMs + graceMs;
+    this.#maxStalenessMs = parts.maxStalenessMs;
+    this.#metrics = parts.metrics;
+    this.#logger = parts.logger ?? null;
+    this.#nudge = parts.nudge ?? null;
+    this.#startedAt = parts.now();
+  }
+
+  /** Reads the feed, then polls it every 2 s. Never rejects: with the store down it stays unread and goes on trying. */
+  async start(): Promise<void> {
+    this.#startedAt = this.#now();
+    this.#nudge?.subscribe((seq) => this.#onNudge(seq));
+    await this.poll();
+    this.#timer = setInterval(() => void this.poll(), pollMs);
+    this.#timer.unref();
+  }
+
+  /** Called once for each new entry, in order, also for entries found at the start. */
+  onRevoked(listener: (entry: Revoked) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Reads what is new. Calls during a read share one more read. Never rejects. */
+  poll(): Promise<void> {
+    if (this.#reading !== null) {
+      this.#next ??= this.#reading.then(() => {
+        this.#next = null;
+        return this.poll();
+      });
+      return this.#next;
+    }
+    this.#reading = this.#read().finally(() => {
+      this.#reading = null;
+    });
+    return this.#reading;
+  }
+
+  /** After a revocation was committed here: reads it at once and nudges the other processes. Never rejects. */
+  async announce(): Promise<void> {
+    await this.poll();
+    await this.#nudge?.publish(this.#seq).catch(() => undefined);
+  }
+
+  /** Whether something was revoked after the moment the number stands for. */
+  voids(credentialId: Buffer, accountId: Buffer, feedSeq: number): boolean {
+    const credential = this.#latest.get(credentialId.toString('hex'))?.seq ?? -1;
+    const account = this.#latest.get(accountId.toString('hex'))?.seq ?? -1;
+    return credential > feedSeq || account > feedSeq;
+  }
+
+  /** Number of the last entry read; -1 before the first read, when nobody may log in (S-26). */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Whether cached records may be accepted: the feed was read, and not too long ago (S-55). */
+  isCurrent(): boolean {
+    return this.#seq >= 0 && this.#now() - this.#readAt <= this.#maxStalenessMs;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    await this.#reading;
+  }
+
+  /** A replayed nudge names a number that is known, or was asked for already: it costs nothing. */
+  #onNudge(seq: number): void {
+    if (seq <= Math.max(this.#seq, this.#nudgedSeq)) return;
+    this.#nudgedSeq = seq;
+    void this.poll();
+  }
+
+  async #read(): Promise<void> {
+    try {
+      await withDeadline(this.#readNew(), readMs, 'the revocation feed');
+    } catch (error) {
+      this.#logger?.warn({ err: error }, 'revocation feed not read');
+    }
+    const staleMs = this.#now() - Math.max(this.#readAt, this.#startedAt);
+    this.#metrics.revocationStaleness.set(Math.max(0, staleMs) / 1_000);
+    if (staleMs >= alarmMs && !this.#isAlarmed) {
+      this.#logger?.error({ staleMs }, 'revocations are not known for 10 s');
+    }
+    this.#isAlarmed = staleMs >= alarmMs;
+  }
+
+  async #readNew(): Promise<void> {
+    const at = this.#now();
+    let from = this.#seq >= 0 ? this.#seq : await revocationStart(this.#database, at - this.#windowMs);
+    for (;;) {
+      const rows = await revocationsAfter(this.#database, from, batch);
+      const fresh = rows.filter((row) => row.seq > this.#seq);
+      for (const row of fresh) this.#enter(row, at);
+      from = rows.at(-1)?.seq ?? from;
+      // Not before the last entry is in: half a window would accept what the other half voids.
+      if (rows.length < batch) break;
+    }
+    this.#seq = Math.max(this.#seq, from);
+    this.#readAt = Math.max(this.#readAt, at);
+    this.#forget(at);
+  }
+
+  #enter(row: RevocationRow, at: number): void {
+    const id = (row.credential_id ?? row.account_id).toString('hex');
+    this.#latest.delete(id);
+    this.#latest.set(id, { seq: row.seq, learnedAt: at });
+    const entry = { credentialId: row.credential_id, accountId: row.account_id, reason: row.reason };
+    for (const listener of this.#listeners) {
+      try {
+        listener(entry);
+      } catch (error) {
+        // The other sessions must end all the same.
+        this.#logger?.error({ err: error }, 'a revocation listener failed');
+      }
+    }
+  }
+
+  /** The map is in order of learning. */
+  #forget(at: number): void {
+    for (const [id, { learnedAt }] of this.#latest) {
+      if (at - learnedAt <= this.#windowMs) return;
+      this.#latest.delete(id);
+    }
+  }
+}

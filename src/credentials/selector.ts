@@ -1,0 +1,20 @@
+import type { Secret } from '../secret.ts';
+import { keyedHash, lengthPrefixed } from './derive.ts';
+import type { KeyRing } from './key-file.ts';
+
+const label = 'sallyport/v1/app-password/selector';
+
+/**
+ * Sixteen bits that find the candidate rows of an account; they prove nothing. Longer, they would let the thief of database
+ * and pepper test guesses without paying argon2id (security.md 3.2). null: the pepper is gone.
+ */
+export function selectorOf(
+  keys: KeyRing,
+  pepperVersion: number,
+  accountId: Buffer,
+  secret: Secret,
+): number | null {
+  const key = keys.derive('pepper', pepperVersion, label);
+  if (key === null) return null;
+  return keyedHash(key, lengthPrefixed(accountId), lengthPrefixed(secret.bytes())).readUInt16BE(0);
+}

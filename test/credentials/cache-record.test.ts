@@ -1,0 +1,80 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { type CacheRecord, decodeRecord, encodeRecord } from '../../src/credentials/cache-record.ts';
+import { countingBytes, keyRing } from './keys.ts';
+
+const keys = keyRing();
+const key = 'sp:v1:c:key';
+const record: CacheRecord = {
+  credentialId: countingBytes(0x10, 16),
+  accountId: countingBytes(0x20, 16),
+  scopes: 5,
+  verifiedAt: 1_795_305_600_000,
+  notAfter: 1_795_305_700_000,
+  feedSeq: 42,
+  networks: '10.0.0.0/8,2001:db8::/32',
+};
+
+describe('S-25: cache records', () => {
+  it('reads what it writes', () => {
+    expect(decodeRecord(keys, key, encodeRecord(keys, key, record))).toEqual(record);
+    const open = { ...record, notAfter: null, networks: '' };
+    expect(decodeRecord(keys, key, encodeRecord(keys, key, open))).toEqual(open);
+  });
+
+  it('holds neither name nor secret, and is as long as it says', () => {
+    const value = encodeRecord(keys, key, { ...record, networks: '' });
+    expect(value).toHaveLength(5 + 59 + 32);
+    expect(value[0]).toBe(1);
+    expect(value.readUInt32BE(1)).toBe(1);
+  });
+
+  it('refuses every flipped bit', () => {
+    const value = encodeRecord(keys, key, record);
+    for (let bit = 0; bit < value.length * 8; bit += 1) {
+      const altered = Buffer.from(value);
+      altered.writeUInt8(altered.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      expect(typeof decodeRecord(keys, key, altered)).toBe('string');
+    }
+  });
+
+  it('refuses every shortened or lengthened value', () => {
+    const value = encodeRecord(keys, key, record);
+    for (let length = 0; length < value.length; length += 1) {
+      expect(typeof decodeRecord(keys, key, value.subarray(0, length))).toBe('string');
+    }
+    expect(decodeRecord(keys, key, Buffer.concat([value, Buffer.alloc(1)]))).toBe('forged');
+  });
+
+  it('refuses a record copied to another key', () => {
+    expect(decodeRecord(keys, `${key}x`, encodeRecord(keys, key, record))).toBe('forged');
+  });
+
+  it('refuses a key that is gone and takes one that is accepted', () => {
+    const value = encodeRecord(keys, key, record);
+    const rotated = keyRing({
+      mac: [
+        { id: 2, first: 0x99 },
+        { id: 1, first: 0x20, state: 'accept' },
+      ],
+    });
+    expect(decodeRecord(rotated, key, value)).toEqual(record);
+    const retired = keyRing({
+      mac: [
+        { id: 2, first: 0x99 },
+        { id: 1, first: 0, state: 'gone' },
+      ],
+    });
+    expect(decodeRecord(retired, key, value)).toBe('unknown-key');
+    const other = keyRing({ mac: [{ id: 1, first: 0x21 }] });
+    expect(decodeRecord(other, key, value)).toBe('forged');
+  });
+
+  it('takes anything without throwing', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        expect(typeof decodeRecord(keys, key, Buffer.from(bytes))).toBe('string');
+      }),
+    );
+  });
+});

@@ -1,0 +1,35 @@
+import { AppPasswords } from '../../src/credentials/app-passwords.ts';
+import { PasswordHash } from '../../src/credentials/password-hash.ts';
+import { findAccount } from '../../src/store/accounts.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { keyRing } from './keys.ts';
+
+// Run as a process of its own: FILE ADDRESS COUNT. Creates that many app passwords at once, prints how each ended.
+const [file = '', address = '', count = '0'] = process.argv.slice(2);
+const database = openDatabase(file);
+const account = await findAccount(database, address);
+if (account === null) throw new Error('no such account');
+const keys = keyRing();
+const argon2 = { memoryKib: 7_168, passes: 1, lanes: 1 };
+const appPasswords = new AppPasswords({
+  database,
+  keys,
+  passwordHash: new PasswordHash({ keys, argon2, now: Date.now }),
+  revocations: null,
+  config: { appPasswords: { maxPerAccount: 40, defaultExpiryMs: null, cacheTtlMs: 0, argon2 } },
+  now: Date.now,
+});
+const outcomes = await Promise.all(
+  Array.from({ length: Number(count) }, () =>
+    appPasswords.create({
+      account,
+      label: 'Parallel',
+      scopes: ['imap'],
+      networks: [],
+      expiresInMs: undefined,
+      createdBy: 'test',
+    }),
+  ),
+);
+process.stdout.write(JSON.stringify(outcomes.map(({ kind }) => kind)));
+await database.destroy();

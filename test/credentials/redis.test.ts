@@ -1,0 +1,69 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connectRedis, type Redis } from '../../src/credentials/redis.ts';
+import { type Redis as Server, startRedis } from '../../src/demo/redis.ts';
+import { Secret } from '../../src/secret.ts';
+import { openRedis } from './redis-bed.ts';
+import { until } from './until.ts';
+
+describe('connections to Redis', () => {
+  let folder: string;
+  let server: Server;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sallyport-redis-'));
+    server = await startRedis({ folder });
+  });
+  const opened: Redis[] = [];
+  afterEach(() => {
+    for (const each of opened.splice(0)) each.disconnect();
+  });
+  afterAll(async () => {
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('log in with user and password, choose the database, and print neither', async () => {
+    const errors: Error[] = [];
+    const connect = (url: string, password: Secret | null) => {
+      const redis = connectRedis(new URL(url), password, {
+        ca: null,
+        onError: (error) => errors.push(error),
+      });
+      opened.push(redis);
+      return redis;
+    };
+    const admin = connect(server.url, null);
+    await until(() => admin.status === 'ready');
+    await admin.acl('SETUSER', 'sallyport', 'on', '>hush hush', '~sp:*', '&sp:*', '+@all');
+
+    const good = connect(`redis://sallyport@127.0.0.1:${server.port}/3`, Secret.fromText('hush hush'));
+    await until(() => good.status === 'ready');
+    await good.set('sp:x', '1');
+    await admin.select(3);
+    expect(await admin.get('sp:x')).toBe('1');
+    expect(await good.client('INFO')).toContain('resp=2');
+
+    connect(`redis://sallyport@127.0.0.1:${server.port}`, Secret.fromText('wr0ng word'));
+    await until(() => errors.length > 0);
+    const printed = errors.map((error) => `${error.stack}${JSON.stringify(error)}`).join();
+    expect(printed).not.toMatch(/hush|wr0ng/);
+  });
+
+  it('come back by themselves, and fail at once meanwhile', async () => {
+    const own = await openRedis();
+    const redis = await own.connect();
+    await redis.set('sp:x', '1');
+    await own.server.kill();
+    await until(() => redis.status !== 'ready');
+    const start = performance.now();
+    await expect(redis.get('sp:x')).rejects.toThrow();
+    expect(performance.now() - start).toBeLessThan(1_500);
+    const again = await startRedis({ folder: own.folder, port: own.server.port });
+    await until(() => redis.status === 'ready');
+    expect(await redis.get('sp:x')).toBeNull();
+    await again.stop();
+    await own.close();
+  });
+});

@@ -1,0 +1,262 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Redis } from 'ioredis';
+import type { KeyRing } from '../../src/credentials/key-file.ts';
+import { RevocationFeed } from '../../src/credentials/revocation.ts';
+import { decodeNudge, encodeNudge, RedisNudge } from '../../src/credentials/revocation-nudge.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import { disableAccount } from '../../src/store/accounts.ts';
+import { type Bed, type BedOptions, openBed } from './bed.ts';
+import { countingBytes, keyRing } from './keys.ts';
+import { openRedis, type RedisBed } from './redis-bed.ts';
+import { Tap } from './tap.ts';
+import { until } from './until.ts';
+
+const minute = 60_000;
+const beds: Bed[] = [];
+const nudges: RedisNudge[] = [];
+
+async function bed(options: BedOptions = {}): Promise<Bed> {
+  const opened = await openBed(options);
+  beds.push(opened);
+  return opened;
+}
+afterEach(async () => {
+  for (const each of nudges.splice(0)) each.stop();
+  for (const each of beds.splice(0)) await each.close();
+});
+
+async function revokeOne(gateway: Bed) {
+  const alice = await gateway.account('alice@example.com');
+  const { id } = await gateway.issue(alice);
+  await gateway.appPasswords.revoke(alice.id, id, 'lost');
+  return { id, accountId: alice.id };
+}
+
+describe('the revocation window', () => {
+  it('is empty and current after the first read, and neither before (S-26)', async () => {
+    const gateway = await bed({ isCold: true });
+    const { revocations } = gateway;
+    expect([revocations.seq, revocations.isCurrent()]).toEqual([-1, false]);
+    await revocations.poll();
+    expect([revocations.seq, revocations.isCurrent()]).toEqual([0, true]);
+  });
+
+  it('voids what was known before an entry, not after', async () => {
+    const gateway = await bed();
+    const { id, accountId } = await revokeOne(gateway);
+    const { revocations } = gateway;
+    expect(revocations.seq).toBe(1);
+    expect(revocations.voids(id, accountId, 0)).toBe(true);
+    expect(revocations.voids(id, accountId, 1)).toBe(false);
+    expect(revocations.voids(countingBytes(0, 16), accountId, 0)).toBe(false);
+    await disableAccount(gateway.database, accountId, gateway.clock.now());
+    await revocations.poll();
+    expect(revocations.voids(countingBytes(0, 16), accountId, 1)).toBe(true);
+  });
+
+  it('is read whole by a process that starts, and its listeners hear it', async () => {
+    const gateway = await bed();
+    const revoked = await revokeOne(gateway);
+    const other = await bed({ file: gateway.file, clock: gateway.clock, isCold: true });
+    const heard: unknown[] = [];
+    other.revocations.onRevoked((entry) => {
+      heard.push(entry);
+      throw new Error('one bad listener');
+    });
+    other.revocations.onRevoked((entry) => heard.push(entry.reason));
+    await other.revocations.poll();
+    expect(other.revocations.voids(revoked.id, revoked.accountId, 0)).toBe(true);
+    expect(heard).toEqual([
+      { credentialId: revoked.id, accountId: revoked.accountId, reason: 'lost' },
+      'lost',
+    ]);
+    await other.revocations.poll();
+    expect(heard).toHaveLength(2);
+  });
+
+  it('reads thousands of entries in batches', async () => {
+    const gateway = await bed({ isCold: true });
+    const { id: accountId } = await gateway.account('alice@example.com');
+    const entries = Array.from({ length: 2_500 }, (_, index) => ({
+      credential_id: Buffer.from(index.toString(16).padStart(32, '0'), 'hex'),
+      account_id: accountId,
+      at: gateway.clock.now(),
+      reason: 'test',
+    }));
+    for (let start = 0; start < entries.length; start += 500) {
+      await gateway.database
+        .insertInto('revocation')
+        .values(entries.slice(start, start + 500))
+        .execute();
+    }
+    let heard = 0;
+    gateway.revocations.onRevoked(() => {
+      heard += 1;
+    });
+    await gateway.revocations.poll();
+    expect([heard, gateway.revocations.seq]).toEqual([2_500, 2_500]);
+    expect(gateway.revocations.voids(entries[0]?.credential_id ?? Buffer.alloc(0), accountId, 0)).toBe(true);
+  });
+
+  it('forgets entries after TTL and five minutes, and does not read them again', async () => {
+    const gateway = await bed();
+    const { id, accountId } = await revokeOne(gateway);
+    gateway.clock.advance(65 * minute);
+    await gateway.revocations.poll();
+    expect(gateway.revocations.voids(id, accountId, 0)).toBe(true);
+    gateway.clock.advance(1);
+    await gateway.revocations.poll();
+    expect(gateway.revocations.voids(id, accountId, 0)).toBe(false);
+    const late = await bed({ file: gateway.file, clock: gateway.clock });
+    expect(late.revocations.seq).toBe(1);
+    expect(late.revocations.voids(id, accountId, 0)).toBe(false);
+  });
+
+  it('starts at the first entry in time, although an older one has a later number', async () => {
+    const gateway = await bed({ isCold: true });
+    const { id: accountId } = await gateway.account('alice@example.com');
+    const now = gateway.clock.now();
+    for (const [first, at] of [
+      [1, now],
+      [2, now - 120 * minute],
+    ] as const) {
+      await gateway.database
+        .insertInto('revocation')
+        .values({ credential_id: countingBytes(first, 16), account_id: accountId, at, reason: 'test' })
+        .execute();
+    }
+    await gateway.revocations.poll();
+    expect(gateway.revocations.voids(countingBytes(1, 16), accountId, 0)).toBe(true);
+  });
+});
+
+describe('S-55: staleness', () => {
+  it('is current for max_staleness after the last read, shows it, and says so at 10 s', async () => {
+    const tap = new Tap();
+    const gateway = await bed({ plugin: tap });
+    tap.break(0, 'throw');
+    gateway.clock.advance(9_000);
+    await gateway.revocations.poll();
+    expect(await gateway.value('sallyport_revocation_staleness_seconds')).toBe(9);
+    expect(gateway.log.join('')).not.toContain('not known for 10 s');
+    tap.break(0, 'throw');
+    gateway.clock.advance(15 * minute - 9_000);
+    await gateway.revocations.poll();
+    expect(gateway.log.join('')).toContain('not known for 10 s');
+    expect(gateway.revocations.isCurrent()).toBe(true);
+    gateway.clock.advance(1);
+    expect(gateway.revocations.isCurrent()).toBe(false);
+    await gateway.revocations.poll();
+    expect(gateway.revocations.isCurrent()).toBe(true);
+    expect(await gateway.value('sallyport_revocation_staleness_seconds')).toBe(0);
+  });
+
+  it('polls by itself, and goes on when the store was down at the start', async () => {
+    const gateway = await bed({ isCold: true });
+    const tap = new Tap();
+    tap.break(0, 'throw');
+    const feed = new RevocationFeed({
+      database: gateway.database.withPlugin(tap),
+      now: Date.now,
+      windowMs: minute,
+      maxStalenessMs: minute,
+      metrics: createMetrics(),
+    });
+    await feed.start();
+    expect(feed.isCurrent()).toBe(false);
+    await until(() => feed.isCurrent());
+    await feed.stop();
+  });
+});
+
+describe('S-30: nudges', () => {
+  let server: RedisBed;
+  let redis: Redis;
+  beforeAll(async () => {
+    server = await openRedis();
+    redis = await server.connect();
+  });
+  afterAll(async () => {
+    await server.close();
+  });
+
+  const listener = (keys: KeyRing): RedisNudge => {
+    const nudge = new RedisNudge(redis, keys, () => undefined);
+    nudges.push(nudge);
+    return nudge;
+  };
+
+  /** A process that listens, with a count of its feed reads. */
+  async function listening(options: BedOptions = {}) {
+    const tap = new Tap();
+    const keys = keyRing();
+    const nudge = listener(keys);
+    const gateway = await bed({ plugin: tap, nudge, ...options });
+    let heard = 0;
+    gateway.revocations.onRevoked(() => {
+      heard += 1;
+    });
+    await gateway.revocations.start();
+    await until(async () => {
+      const [, listeners] = (await redis.pubsub('NUMSUB', 'sp:v1:revocation')) as [string, number];
+      return listeners > 0;
+    });
+    const reads = () => tap.shapes.filter((shape) => shape.endsWith('revocation')).length;
+    return { gateway, keys, reads, heard: () => heard };
+  }
+
+  it('a revocation at one process is known at another within a second', async () => {
+    const { gateway, heard } = await listening();
+    const other = await bed({ file: gateway.file, clock: gateway.clock, nudge: listener(keyRing()) });
+    const start = Date.now();
+    const { id, accountId } = await revokeOne(other);
+    await until(() => heard() === 1);
+    expect(gateway.revocations.voids(id, accountId, 0)).toBe(true);
+    expect(Date.now() - start).toBeLessThan(1_000);
+  });
+
+  it('10,000 forged ones end nothing and cause no read; a replayed one neither', async () => {
+    const { gateway, keys, reads, heard } = await listening();
+    await revokeOne(gateway);
+    expect(heard()).toBe(1);
+    const before = reads();
+    const start = Date.now();
+    const good = encodeNudge(keys, 5) ?? '';
+    for (let round = 0; round < 100; round += 1) {
+      const pipeline = redis.pipeline();
+      for (let index = 0; index < 100; index += 1) {
+        const forged = Buffer.from(good, 'base64url');
+        forged.writeUInt8(forged.readUInt8(index % 44) ^ 1, index % 44);
+        pipeline.publish('sp:v1:revocation', forged.toString('base64url'));
+      }
+      await pipeline.exec();
+    }
+    for (const odd of ['', 'x', '{"seq":9}', good.slice(1), `${good}x`, '='.repeat(59)]) {
+      await redis.publish('sp:v1:revocation', odd);
+    }
+    const replayed = encodeNudge(keys, 1) ?? '';
+    for (let index = 0; index < 100; index += 1) await redis.publish('sp:v1:revocation', replayed);
+    // A true one that names more than there is: read once, however often it comes.
+    const polls = Math.ceil((Date.now() - start) / 2_000) + 1;
+    expect(reads() - before).toBeLessThanOrEqual(polls);
+    for (let index = 0; index < 100; index += 1) await redis.publish('sp:v1:revocation', good);
+    await until(() => reads() > before);
+    expect(reads() - before).toBeLessThanOrEqual(polls + 2);
+    expect(heard()).toBe(1);
+  });
+
+  it('carry feed number and MAC under a live key', () => {
+    const keys = keyRing();
+    const message = encodeNudge(keys, 42) ?? '';
+    expect(decodeNudge(keys, message)).toBe(42);
+    expect(encodeNudge(keys, -1)).toBeNull();
+    expect(decodeNudge(keyRing({ mac: [{ id: 1, first: 0x21 }] }), message)).toBeNull();
+    const retired = keyRing({
+      mac: [
+        { id: 2, first: 0x99 },
+        { id: 1, first: 0, state: 'gone' },
+      ],
+    });
+    expect(decodeNudge(retired, message)).toBeNull();
+  });
+});
