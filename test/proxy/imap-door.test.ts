@@ -78,7 +78,7 @@ class ScriptedBackend {
   }
 
   static async open(): Promise<ScriptedBackend> {
-    const server = createServer();
+    const server = createServer({ allowHalfOpen: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return new ScriptedBackend(server);
@@ -212,6 +212,16 @@ describe('a login', () => {
     expect(backend.received.slice(1).join('')).toBe('b SELECT INBOX\r\nc NOOP\r\n');
   });
 
+  it('wire 65: a client that says LOGOUT and closes its side still reads the answer', async () => {
+    const client = await dial();
+    await client.say(logInLine());
+    const [socket] = backend.sockets;
+    socket?.once('end', () => socket.end('* BYE\r\nx OK\r\n'));
+    client.socket.end('x LOGOUT\r\n');
+    expect([await client.line(), await client.line()]).toEqual(['* BYE', 'x OK']);
+    expect(backend.received.at(-1)).toBe('x LOGOUT\r\n');
+  });
+
   it('wire 57: what was pipelined behind a refused one stays here, another login too', async () => {
     const client = await dial();
     client.socket.write(
@@ -279,11 +289,11 @@ describe('revocation', () => {
   it('S-55: ends a live session, the backend’s side too', async () => {
     const client = await dial();
     await client.say(logInLine());
-    const closed = once(backend.sockets[0] as Socket, 'close');
+    const ended = once(backend.sockets[0] as Socket, 'end');
     const [account] = await bed.database.selectFrom('account').selectAll().execute();
     await bed.appPasswords.revoke(account?.id as Buffer, credentialId, 'lost');
     expect(await client.line()).toBe('<closed>');
-    await closed;
+    await ended;
     expect(registry.size).toBe(0);
   });
 
