@@ -1,0 +1,8 @@
+/**
+ * The one writer of command lines to a backend (S-10). Throws on anything but printable ASCII: whoever builds a line
+ * has checked its values, so this is a fault and never a client's doing; unchecked, one CR LF is a second command.
+ */
+export function commandLine(text: string): Buffer {
+  if (!/^[\x20-\x7e]+$/.test(text)) throw new TypeError('an SMTP command line must be printable ASCII');
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}

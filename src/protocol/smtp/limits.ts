@@ -1,0 +1,21 @@
+/** Sizes of the submission protocol in bytes, line ends included, and counts. Those of SASL are in ../limits.ts. */
+export const smtpLimits = {
+  /** A line of the client of any kind: an AUTH response with its command. */
+  inputLineBytes: 12_800,
+  /** RFC 5321 4.5.3.1.4 names 512; longer lines are what ESMTP parameters need (1.9). */
+  commandLineBytes: 2_048,
+  /** RFC 5321 4.5.3.1.3 names 256 as the least; variable envelope senders exceed it. */
+  pathBytes: 512,
+  /** Goes to the backend in XCLIENT and into logs; a name is never longer (RFC 1035 2.3.4). */
+  heloBytes: 255,
+  /** RFC 5321 4.5.3.1.5 names 512; some servers explain themselves at length. */
+  replyLineBytes: 4_096,
+  /** The longest EHLO lists seen have some thirty lines. */
+  replyLines: 100,
+  /** RFC 5321 4.5.3.1.5 with room for code, enhanced code and CRLF. */
+  clientTextBytes: 480,
+  /** Thunderbird tries two ways with one password (wire 52, 87). The last one is answered with 421. */
+  failedLogins: 4,
+  /** Submission servers refuse longer AUTH and XCLIENT lines (wire 106, 129). */
+  backendLineBytes: 512,
+} as const;

@@ -1,0 +1,95 @@
+import type { Secret } from '../../secret.ts';
+import type { DataEncoder } from './data-encoder.ts';
+import type { MailOrder, RcptOrder } from './envelope.ts';
+import type { Reply, ReplyReader } from './reply.ts';
+import type { ForwardedClient } from './xclient.ts';
+
+/** How the backend is opened. */
+export interface SubmissionOrder {
+  /** What the gateway calls itself in EHLO. */
+  readonly hostname: string;
+  readonly startTls: boolean;
+  /** The person; the backend then acts for them (RFC 4616). */
+  readonly authzid: string;
+  /** The gateway's own name, which the password proves. */
+  readonly authcid: string;
+  readonly password: Secret;
+  /** null: the backend is not told whom it serves. */
+  readonly client: ForwardedClient | null;
+}
+
+/** Beside the first three, orders: one at a time, each after the reply to the one before. */
+export type SubmissionEvent =
+  | { readonly type: 'received'; readonly bytes: Buffer }
+  | { readonly type: 'tls-established' }
+  | { readonly type: 'ended' }
+  | { readonly type: 'envelope'; readonly command: MailOrder | RcptOrder }
+  | { readonly type: 'data' }
+  | { readonly type: 'body'; readonly bytes: Buffer }
+  | { readonly type: 'end-of-body' }
+  | { readonly type: 'reset' }
+  | { readonly type: 'quit' };
+
+export type SubmissionFault = 'greeting' | 'protocol' | 'refused-us' | 'closed';
+
+export type SubmissionEffect =
+  | { readonly type: 'send'; readonly bytes: Buffer }
+  | { readonly type: 'start-tls' }
+  /** Logged in. `announced`: the backend knows the client by XCLIENT. */
+  | { readonly type: 'ready'; readonly extensions: ReadonlyMap<string, string>; readonly announced: boolean }
+  /** To the last order. In the body it comes unasked: nothing more may be sent, and the connection must be cut. */
+  | { readonly type: 'replied'; readonly reply: Reply }
+  /** The message holds a NUL. The connection must be cut, for only an end of data would leave this state. */
+  | { readonly type: 'unfit-message' }
+  /** The connection must be cut. `detail` is printable and holds no secret. */
+  | { readonly type: 'failed'; readonly kind: SubmissionFault; readonly detail: string }
+  /** Nothing more is sent. */
+  | { readonly type: 'end' };
+
+/** What has been reached on the way to the login. */
+export interface Opening {
+  readonly order: SubmissionOrder;
+  readonly secured: boolean;
+  readonly announced: boolean;
+}
+
+/** What was agreed by the login. */
+export interface Open {
+  readonly extensions: ReadonlyMap<string, string>;
+  readonly announced: boolean;
+}
+
+export type SubmissionState =
+  | { readonly name: 'greeting'; readonly opening: Opening; readonly reader: ReplyReader }
+  | { readonly name: 'ehlo'; readonly opening: Opening; readonly reader: ReplyReader }
+  | { readonly name: 'starttls'; readonly opening: Opening; readonly reader: ReplyReader }
+  | { readonly name: 'handshake'; readonly opening: Opening }
+  | {
+      readonly name: 'xclient';
+      readonly opening: Opening;
+      readonly remaining: readonly string[];
+      readonly reader: ReplyReader;
+    }
+  | {
+      readonly name: 'auth-prompt';
+      readonly open: Open;
+      readonly response: string;
+      readonly reader: ReplyReader;
+    }
+  | { readonly name: 'auth'; readonly open: Open; readonly reader: ReplyReader }
+  | { readonly name: 'idle'; readonly open: Open; readonly reader: ReplyReader }
+  | { readonly name: 'command'; readonly open: Open; readonly reader: ReplyReader }
+  | { readonly name: 'data'; readonly open: Open; readonly reader: ReplyReader }
+  | {
+      readonly name: 'body';
+      readonly open: Open;
+      readonly encoder: DataEncoder;
+      readonly reader: ReplyReader;
+    }
+  /** Failed, refused for good, or ended. */
+  | { readonly name: 'over' };
+
+export interface SubmissionStep {
+  readonly state: SubmissionState;
+  readonly effects: readonly SubmissionEffect[];
+}

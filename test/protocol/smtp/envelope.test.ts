@@ -1,0 +1,144 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { commandLine } from '../../../src/protocol/smtp/command-line.ts';
+import { mailLine, parseMail, parseRcpt, rcptLine } from '../../../src/protocol/smtp/envelope.ts';
+import { xclientLines } from '../../../src/protocol/smtp/xclient.ts';
+import { encodeXtext } from '../../../src/protocol/smtp/xtext.ts';
+
+const limits = { messageBytes: 1_000_000 };
+const all = new Map([
+  ['SIZE', '1000'],
+  ['8BITMIME', ''],
+]);
+
+function bytes(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+function mail(text: string, extensions: ReadonlyMap<string, string> = new Map()): string {
+  const order = parseMail(bytes(text), limits);
+  return order.kind === 'mail' ? mailLine(order, extensions) : `${order.reply.code} ${order.reply.enhanced}`;
+}
+
+function rcpt(text: string): string {
+  const order = parseRcpt(bytes(text));
+  return order.kind === 'rcpt' ? rcptLine(order) : `${order.reply.code} ${order.reply.enhanced}`;
+}
+
+describe('MAIL', () => {
+  it.each([
+    // Wire 92: the four forms, and what old devices send.
+    ['MAIL FROM:<a@b>', 'MAIL FROM:<a@b>'],
+    ['MAIL FROM: <a@b>', 'MAIL FROM:<a@b>'],
+    ['mail from:<>', 'MAIL FROM:<>'],
+    ['MAIL FROM:a@b', 'MAIL FROM:<a@b>'],
+    ['MAIL FROM:<a@b> ', 'MAIL FROM:<a@b>'],
+    ['MAIL FROM:<@relay,@other:a@b>', 'MAIL FROM:<a@b>'],
+    ['MAIL FROM:<"a b"@c>', 'MAIL FROM:<"a b"@c>'],
+    ['MAIL FROM:<a+b=c@d>', 'MAIL FROM:<a+b=c@d>'],
+    // Wire 94: as it was written.
+    ['MAIL FROM:<a@xn--bcher-kva.example>', 'MAIL FROM:<a@xn--bcher-kva.example>'],
+    // RFC 4954 5: for us.
+    ['MAIL FROM:<a@b> AUTH=<>', 'MAIL FROM:<a@b>'],
+  ])('%s', (line, expected) => {
+    expect(mail(line)).toBe(expected);
+  });
+
+  it.each([
+    ['MAIL FROM:<a@b> SIZE=12 BODY=8bitmime', 'MAIL FROM:<a@b> SIZE=12 BODY=8BITMIME'],
+    ['MAIL FROM:<a@b> BODY=7BIT', 'MAIL FROM:<a@b> BODY=7BIT'],
+    // Wire 95.
+    ['MAIL FROM:<a@b>', 'MAIL FROM:<a@b> BODY=8BITMIME'],
+  ])('%s to a backend that lists SIZE and 8BITMIME', (line, expected) => {
+    expect(mail(line, all)).toBe(expected);
+  });
+
+  it.each([
+    ['MAIL FROM:<a@b> FOO=1', '555 5.5.4'],
+    ['MAIL FROM:<a@b> SMTPUTF8', '555 5.5.4'],
+    ['MAIL FROM:<a@b> ENVID=QQ+0D+0AX', '555 5.5.4'],
+    ['MAIL FROM:<a@b> RET=FULL', '555 5.5.4'],
+    ['MAIL FROM:<a@b> SIZE=1000001', '552 5.3.4'],
+    ['MAIL FROM:<a@b> SIZE=99999999999999999999', '552 5.3.4'],
+    ['MAIL FROM:<a@b> SIZE=1e3', '501 5.5.4'],
+    ['MAIL FROM:<a@b> SIZE', '501 5.5.4'],
+    ['MAIL FROM:<a@b> SIZE=1 SIZE=2', '501 5.5.4'],
+    ['MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4'],
+    ['MAIL FROM:<a@b>SIZE=1', '501 5.1.7'],
+    ['MAIL FROM:<a@b', '501 5.1.7'],
+    ['MAIL FROM:<a <b> c>', '501 5.1.7'],
+    ['MAIL FROM:<a@b c>', '501 5.1.7'],
+    ['MAIL FROM:<"a> SIZE=1 "@b>', '501 5.1.7'],
+    ['MAIL FROM:<"a> SIZE=1', '501 5.1.7'],
+    ['MAIL FROM:<a"@b>', '501 5.1.7'],
+    ['MAIL FROM:', '501 5.1.7'],
+    ['MAIL', '501 5.5.4'],
+    ['MAIL FROMM:<a@b>', '501 5.5.4'],
+    ['MAIL FROM:<a@b\rRCPT TO:<x@y>>', '501 5.1.7'],
+    ['MAIL FROM:<a\0@b>', '501 5.1.7'],
+    ['MAIL FROM:<jos\xc3\xa9@b>', '553 5.6.7'],
+    ['MAIL FROM:<a@b\xfccher>', '553 5.6.7'],
+    [`MAIL FROM:<${'a'.repeat(600)}@b>`, '501 5.1.7'],
+    [`MAIL FROM:<a@b> ${'X'.repeat(3_000)}`, '500 5.5.2'],
+  ])('refuses %j', (line, expected) => {
+    expect(mail(line)).toBe(expected);
+  });
+});
+
+describe('RCPT', () => {
+  it.each([
+    ['RCPT TO:<a@b>', 'RCPT TO:<a@b>'],
+    ['rcpt to: <Postmaster>', 'RCPT TO:<Postmaster>'],
+    ['RCPT TO:<>', '501 5.1.3'],
+    ['RCPT TO:<a@b> NOTIFY=NEVER', '555 5.5.4'],
+    ['RCPT TO:<a@b> ORCPT=rfc822;a+0D+0Ab', '555 5.5.4'],
+    ['RCPT TO:<a@b>\rX', '501 5.1.3'],
+    ['RCPT TO:<\xff@b>', '553 5.6.7'],
+  ])('%j', (line, expected) => {
+    expect(rcpt(line)).toBe(expected);
+  });
+
+  it('never makes more than one line for the backend, whatever the client says (S-10)', () => {
+    const text = fc.string({ unit: fc.constantFrom(...'<>@:,". \r\n\0\x80ab=;'), maxLength: 40 });
+    fc.assert(
+      fc.property(text, (rest) => {
+        for (const line of [mail(`MAIL FROM:${rest}`, all), rcpt(`RCPT TO:${rest}`)]) {
+          expect(line).toMatch(/^[\x20-\x7e]+$/);
+          expect(line).toMatch(/^(?:MAIL FROM:<[^<>]*> BODY=8BITMIME|RCPT TO:<[^<>]+>|5\d\d 5\.\d\.\d)$/);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+});
+
+describe('lines for the backend', () => {
+  it.each(['NOOP\r\nRCPT TO:<x@y>', 'a\nb', 'a\0b', 'caf\xe9', ''])('refuses %j', (text) => {
+    expect(() => commandLine(text)).toThrow(TypeError);
+  });
+
+  it('encodes xtext (wire 132)', () => {
+    expect(encodeXtext(bytes('a b+c=\x7f\xe9'))).toBe('a+20b+2Bc+3D+7F+E9');
+    expect(encodeXtext(bytes('a\r\nRCPT TO:<x@y>'))).toBeNull();
+  });
+
+  it('announces the client with what the backend lists (wire 129, 130)', () => {
+    const client = { address: '2001:db8::7%eth0', port: 465, helo: 'my printer', protocol: 'SMTP' } as const;
+    expect(xclientLines(client, 'ADDR PORT HELO LOGIN')).toEqual([
+      'XCLIENT ADDR=IPV6:2001:db8::7 PORT=465 HELO=my+20printer',
+    ]);
+    expect(xclientLines(client, 'LOGIN DESTADDR')).toEqual([]);
+  });
+
+  it('splits what is longer than 512 octets and drops what cannot fit (wire 129)', () => {
+    const client = { address: '203.0.113.7', port: 465, helo: 'h'.repeat(480), protocol: 'ESMTP' } as const;
+    const lines = xclientLines({ ...client, helo: `${'h '.repeat(120)}` }, 'NAME ADDR PORT PROTO HELO');
+    expect(lines).toHaveLength(2);
+    for (const line of lines) expect(line.length + 2).toBeLessThanOrEqual(512);
+    expect(xclientLines({ ...client, helo: ' '.repeat(255) }, 'HELO')).toEqual([
+      'XCLIENT HELO=[UNAVAILABLE]',
+    ]);
+    expect(xclientLines({ ...client, helo: 'a\r\nRSET' }, 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+    expect(xclientLines({ ...client, helo: '' }, 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+  });
+});
