@@ -5,6 +5,7 @@ import {
   stepUpstreamLogin,
   type UpstreamLoginEffect,
   type UpstreamLoginEvent,
+  type UpstreamLoginState,
 } from '../protocol/imap/upstream-login.ts';
 import { dial, startTls } from './dial.ts';
 import { UpstreamError } from './upstream-error.ts';
@@ -51,13 +52,8 @@ export async function logInToImap(
   let socket = await dial(upstream, 'imap', { signal });
 
   return await new Promise<ImapLogin>((resolve, reject) => {
-    let state = startUpstreamLogin({
-      authzid: login.address,
-      authcid: backend.login.user,
-      password: upstream.password,
-      startTls: backend.imap.tls === 'starttls',
-      id: backend.forward.imapId ? forwardedId(client) : null,
-    });
+    let state: UpstreamLoginState;
+    let settled = false;
 
     const onData = (bytes: Buffer) => advance({ type: 'received', bytes });
     const onEnd = () => advance({ type: 'ended' });
@@ -78,17 +74,27 @@ export async function logInToImap(
       socket.off('data', onData).off('end', onEnd).off('close', onEnd).off('error', onError);
       socket.pause();
     }
-    function fail(error: Error): void {
+    function settle(): void {
+      settled = true;
       signal.removeEventListener('abort', onAbort);
       detach();
-      socket.on('error', () => {});
+    }
+    function fail(error: unknown): void {
+      if (!settled) settle();
+      socket.on('error', () => undefined);
       socket.destroy();
       reject(error);
     }
     function advance(event: UpstreamLoginEvent): void {
-      const next = stepUpstreamLogin(state, event);
-      state = next.state;
-      for (const effect of next.effects) perform(effect);
+      if (settled) return;
+      try {
+        const next = stepUpstreamLogin(state, event);
+        state = next.state;
+        for (const effect of next.effects) perform(effect);
+      } catch (error) {
+        // A fault in an event handler would end the process.
+        fail(error);
+      }
     }
     function perform(effect: UpstreamLoginEffect): void {
       switch (effect.type) {
@@ -99,13 +105,16 @@ export async function logInToImap(
           detach();
           startTls(socket, upstream, 'imap', { signal }).then((secured) => {
             socket = secured;
+            if (settled) {
+              socket.destroy();
+              return;
+            }
             attach();
             advance({ type: 'tls-established' });
           }, fail);
           return;
         case 'logged-in':
-          signal.removeEventListener('abort', onAbort);
-          detach();
+          settle();
           resolve({
             kind: 'logged-in',
             socket,
@@ -115,8 +124,8 @@ export async function logInToImap(
           return;
         case 'failed':
           if (effect.kind === 'unavailable-user' && effect.forward !== null) {
-            signal.removeEventListener('abort', onAbort);
-            detach();
+            settle();
+            socket.on('error', () => undefined);
             socket.destroy();
             resolve({ kind: 'refused', ...effect.forward });
             return;
@@ -134,8 +143,21 @@ export async function logInToImap(
       }
     }
 
+    try {
+      state = startUpstreamLogin({
+        authzid: login.address,
+        authcid: backend.login.user,
+        password: upstream.password,
+        startTls: backend.imap.tls === 'starttls',
+        id: backend.forward.imapId ? forwardedId(client) : null,
+      });
+    } catch (error) {
+      fail(error);
+      return;
+    }
     signal.addEventListener('abort', onAbort, { once: true });
-    attach();
+    if (signal.aborted) onAbort();
+    else attach();
   });
 }
 
