@@ -212,6 +212,12 @@ async function readSecrets(
     if (password === '') problems.push(`${setting}: ${file} is empty`);
     else masterPasswords.set(name, Secret.fromText(password));
   }
+  for (const [name, password] of masterPasswords) {
+    // No SASL message can carry one, and every login would fail for it.
+    if (password.bytes().some((byte) => byte < 0x20 || byte === 0x7f)) {
+      problems.push(`backends.${name}.login: the password holds a control character or a second line`);
+    }
+  }
   const certificates: CertificateFiles[] = [];
   for (const [index, { cert, key }] of config.tls.certificates.entries()) {
     const setting = `tls.certificates.${index}`;

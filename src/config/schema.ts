@@ -63,7 +63,10 @@ const backend = z
     smtp: backendEndpoint,
     login: z.strictObject({
       method: z.literal('master'),
-      user: z.string().min(1).max(255),
+      user: z
+        .string()
+        .max(255)
+        .regex(/^[^\x00-\x1f\x7f]+$/, 'must hold no control characters'),
       password: z.string().min(1).optional(),
       password_file: path.optional(),
     }),

@@ -128,6 +128,15 @@ describe('every problem at once', () => {
     expect(problems).toEqual([expect.stringMatching(/^backends\.office\.smtp\.tls: .*10\.0\.0\.9/)]);
   });
 
+  it('a master password that no SASL message can carry is refused', async () => {
+    await writeFile(join(folder, 'two-lines'), 'one\ntwo\n');
+    const login = { method: 'master', user: 'gateway', password_file: join(folder, 'two-lines') };
+    expect(await problemsOf(backend({ login }))).toEqual([
+      expect.stringMatching(/^backends\.office\.login: the password/),
+    ]);
+    expect(await problemsOf(backend({ login: { ...login, user: 'gate\nway' } }))).toHaveLength(1);
+  });
+
   it.each(['a\u3002example', 'mail\u0000.example', 'mail example'])(
     'S-44: backend name %j is refused',
     async (host) => {

@@ -2,11 +2,14 @@ import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS } from '../limits.ts';
 import type { Connection, Refusal, Transition } from './preauth-state.ts';
 import { tagged, untagged } from './response.ts';
 
-/** A login that did not succeed. The last one a connection may have is answered too, then it ends (wire 54). */
+/**
+ * A login that did not succeed. The last one a connection may have is answered too, then it ends (wire 54). An outage is
+ * not the client's failure: it may try again on this connection until the backend is back (wire 47).
+ */
 export function failed(connection: Connection, tag: string, { alert, code, text }: Refusal): Transition {
   const lines = [tagged(tag, 'NO', code, text)];
   if (alert !== null) lines.unshift(untagged('NO', 'ALERT', alert));
-  const failedLogins = connection.failedLogins + 1;
+  const failedLogins = connection.failedLogins + (code === 'UNAVAILABLE' ? 0 : 1);
   if (failedLogins < IMAP_FAILED_LOGINS) return reply({ ...connection, failedLogins }, ...lines);
   return end(connection, ...lines, untagged('BYE', null, 'Too many failed logins.'));
 }
