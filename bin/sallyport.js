@@ -11,4 +11,7 @@ if (major < 24) {
 }
 // argon2 keeps as many threads busy as there are cores; name look-ups and files must not wait behind it.
 process.env.UV_THREADPOOL_SIZE ??= String(availableParallelism() + 4);
+// Also where the flags of scripts/sallyport are missing: no debugger on a signal, no environment in a report (S-42).
+process.on('SIGUSR1', () => undefined);
+process.report.excludeEnv = true;
 await import('../dist/cli/index.js');

@@ -2,24 +2,24 @@ import { once } from 'node:events';
 import { ScratchError } from '../demo/scratch-error.ts';
 import { type DemoSite, demoAddress, startDemoSite } from '../demo/site.ts';
 import { tryDemoSite } from '../demo/trial.ts';
-import { CommandFailure, exitCode } from './io.ts';
+import { CommandFailure, type CommandIo, type ExitCode, exitCode } from './io.ts';
 
 /**
  * Runs a whole site in a scratch folder: prints how to try it and stays until the signal, or tries it itself and ends.
  * Answers the exit code; leaves no process and no file.
  */
 export async function demo(
-  options: { readonly try: boolean; readonly json?: boolean },
-  io: { readonly out: (line: string) => void; readonly signal: AbortSignal },
-): Promise<number> {
+  options: { readonly try: boolean; readonly json: boolean },
+  io: Pick<CommandIo, 'out' | 'signal'>,
+): Promise<ExitCode> {
   const started = performance.now();
   const site = await startSite();
   try {
-    if (options.try) return (await tryDemoSite(site, io.out)) ? 0 : 1;
-    if (options.json === true) io.out(JSON.stringify(facts(site)));
+    if (options.try) return (await tryDemoSite(site, io.out)) ? exitCode.ok : exitCode.failed;
+    if (options.json) io.out(JSON.stringify(facts(site)));
     else for (const line of guide(site, performance.now() - started)) io.out(line);
     if (!io.signal.aborted) await once(io.signal, 'abort');
-    return 0;
+    return exitCode.ok;
   } finally {
     await site.stop();
   }

@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './account.ts';
 import { addAppPasswordCommands } from './app-password.ts';
 import { runCheck } from './check.ts';
-import { CommandFailure, type CommandIo, type ExitCode, exitCode } from './io.ts';
+import { CommandFailure, type CommandIo, type CommonOptions, type ExitCode, exitCode } from './io.ts';
 import { addKeysCommands } from './keys.ts';
 import { runMigrate } from './migrate.ts';
 import { runServe } from './serve.ts';
@@ -43,10 +43,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
     .command('demo')
     .description('run it with a real Dovecot and Postfix in a scratch folder')
     .option('--try', 'read, send and be refused once, print each step, and end')
-    .action(async (options: { try?: boolean }) => {
+    .action(async (_: unknown, command: Command) => {
+      // Its servers are of no use to the other commands.
       const { demo } = await import('./demo.ts');
-      demoCode =
-        (await demo({ try: options.try === true }, { out: io.out, signal: io.signal })) === 0 ? 0 : 1;
+      const options: CommonOptions & { try?: boolean } = command.optsWithGlobals();
+      demoCode = await demo({ try: options.try === true, json: options.json === true }, io);
     });
   program
     .command('check')
