@@ -4,6 +4,7 @@ import type { LoadedConfig, Secrets } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { mailTls, portalTls } from './config/server-tls.ts';
 import { AppPasswords } from './credentials/app-passwords.ts';
+import { withDeadline } from './credentials/deadline.ts';
 import { loadKeyFile } from './credentials/key-file.ts';
 import { PasswordHash } from './credentials/password-hash.ts';
 import { openRedis } from './credentials/redis.ts';
@@ -60,6 +61,7 @@ export interface Gateway {
 
 /** How often sessions are held against their app password's expiry; S-56 allows 60 s. */
 const expirySweepMs = 30_000;
+const closeMs = 5_000;
 
 /** Builds everything in order and opens the ports last. Rejects, with nothing left open, when a part cannot start. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -68,7 +70,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics = options.metrics ?? createMetrics();
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
-    for (const close of closers.splice(0).reverse()) await close();
+    for (const close of closers.splice(0).reverse()) {
+      // One part that hangs must not keep the others, nor the process.
+      await withDeadline(Promise.resolve(close()), closeMs, 'a part that closes').catch((error: unknown) => {
+        logger.error({ err: error }, 'not closed in order');
+      });
+    }
   };
 
   try {
@@ -145,6 +152,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       signIn,
       logger,
       now,
+      isReady,
       tls: config.portal.tls === 'none' ? null : portalTls(config.tls, firstCertificate(secrets)),
     });
     closers.push(() => portal.close());

@@ -11,6 +11,7 @@ import type { ImapSignIn, Peer } from '../identity/sign-in/imap.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Database } from '../store/database.ts';
 import { type Assets, loadAssets } from './assets.ts';
+import { ConnectionGuard } from './connection-guard.ts';
 import { securityHeaders } from './headers.ts';
 import { createHttpServer } from './http-server.ts';
 import { en } from './locales/en.ts';
@@ -38,7 +39,7 @@ export interface PortalParts {
   /** null: clear text, behind a web proxy that speaks TLS. */
   readonly tls: TlsOptions | null;
   /** While false every page says that it is temporarily unavailable. */
-  readonly isReady?: () => boolean;
+  readonly isReady: () => boolean;
 }
 
 /** Builds the side-port, not listening yet. `close()` forgets app passwords that nobody has looked at. */
@@ -74,6 +75,10 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
   ];
 
   const app = createHttpServer(parts.tls);
+  const connections = new ConnectionGuard(
+    app.server,
+    config.portal.tls === 'none' ? null : config.limits.connectionsPerNetwork,
+  );
   const send = (reply: FastifyReply, session: PortalSession, answer: Answer): FastifyReply => {
     if (answer.kind === 'not-found') return send(reply, session, notices.notFound());
     let shown = session;
@@ -115,6 +120,7 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
     );
     return refuse(reply, notices.failed(request.id));
   });
+  app.addHook('preClose', async () => connections.end());
   app.addHook('onClose', async () => reveals.clear());
   return app;
 }
@@ -135,7 +141,7 @@ function guard(
     const { network } = peerOf(request, config);
     const until = network === null || request.url.startsWith('/assets/') ? null : limit.blockedUntil(network);
     if (until !== null) return refuse(reply, notices.throttled(until));
-    if (isReady !== undefined && !isReady()) return refuse(reply, notices.unavailable());
+    if (!isReady()) return refuse(reply, notices.unavailable());
     if (request.method === 'GET' || request.method === 'HEAD') return;
     if (!isOwnOrigin(request.headers, publicUrl)) return refuse(reply, notices.outdated());
     if (!isFormContent(request.headers)) return refuse(reply, notices.badRequest(415));

@@ -102,7 +102,7 @@ export async function openBed(
     logger,
     now,
     tls: options.tls === undefined ? null : portalTls({ minVersion: 'TLSv1.2' }, options.tls),
-    ...(options.isReady === undefined ? {} : { isReady: options.isReady }),
+    isReady: options.isReady ?? (() => true),
   });
   const sessions = new PortalSessions({ database, now });
   const factors = new TotpFactors({ database, sealBox, now, issuer: 'mail.example.com' });
