@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { relative, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { errorCode, errorText } from '../observability/error-text.ts';
 import { Secret } from '../secret.ts';
@@ -54,6 +54,7 @@ export async function loadConfig(file: string, environment: NodeJS.ProcessEnv): 
   if (!parsed.success) {
     for (const issue of parsed.error.issues)
       problems.push(`${issue.path.join('.') || file}: ${issue.message}`);
+    await checkNamedFiles(raw, '', problems);
     return { kind: 'invalid', problems };
   }
   const { config: settings, literalPasswords, passwordFiles } = separate(parsed.data, problems);
@@ -68,6 +69,16 @@ export async function loadConfig(file: string, environment: NodeJS.ProcessEnv): 
   return problems.length > 0
     ? { kind: 'invalid', problems }
     : { kind: 'loaded', config: settings, secrets, warnings };
+}
+
+/** Where the shape is wrong, the files that were named are looked at all the same: one run of `check`, one list. */
+async function checkNamedFiles(value: unknown, path: string, problems: string[]): Promise<void> {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, item] of Object.entries(value)) {
+    const setting = path === '' ? key : `${path}.${key}`;
+    if (typeof item !== 'string') await checkNamedFiles(item, setting, problems);
+    else if (/^(cert|key|ca_file|password_file)$/.test(key)) await readSetting(setting, item, problems);
+  }
 }
 
 function fillEnvironment(
@@ -165,11 +176,12 @@ function crossCheck(
     problems.push('redis.url: a Redis that is not on this host needs rediss:// and a password');
   }
   // S-37: one backup must not hold the database and the keys that open it.
-  const fromState = relative(resolve(config.stateDir), resolve(config.keysFile));
-  if (fromState !== '' && !fromState.startsWith('..')) {
+  for (const folder of [config.stateDir, dirname(config.database.file)]) {
+    if (relative(resolve(folder), resolve(config.keysFile)).startsWith('..')) continue;
     problems.push(
-      'keys_file: must not lie under state_dir, so that one backup never holds database and keys',
+      `keys_file: must not lie under ${folder}, so that one backup never holds both database and keys`,
     );
+    break;
   }
   const used = new Map<string, string>();
   for (const [place, { host, port }] of listeners(config)) {

@@ -1,16 +1,22 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 
-/** `30s 15m 12h 90d`, to milliseconds. */
-const duration = z
-  .string()
-  .regex(/^\d{1,6}(s|m|h|d)$/, 'must be a duration such as 30s, 15m, 12h or 90d')
-  .transform(parseDuration);
+const day = 86_400_000;
+
+/** `30s 15m 12h 90d`, to milliseconds. Node's timers overflow at 24.8 days and then fire at once. */
+function duration(least: string, most = '24d') {
+  return z
+    .string()
+    .regex(/^\d{1,6}(s|m|h|d)$/, 'must be a duration such as 30s, 15m, 12h or 90d')
+    .transform(parseDuration)
+    .refine((ms) => ms >= parseDuration(least) && ms <= parseDuration(most), `must be ${least} to ${most}`);
+}
 
 /** Milliseconds of a duration that has the shape `30s 15m 12h 90d`; NaN for anything else. */
 export function parseDuration(text: string): number {
   const match = /^(\d{1,6})(s|m|h|d)$/.exec(text);
   if (match === null) return Number.NaN;
-  const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] as 's' | 'm' | 'h' | 'd'];
+  const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: day }[match[2] as 's' | 'm' | 'h' | 'd'];
   return Number(match[1]) * unit;
 }
 
@@ -142,20 +148,18 @@ export const configSchema = z
       })
       .transform(({ host, port, tls, public_url }) => ({ host, port, tls, publicUrl: new URL(public_url) })),
     metrics: z.strictObject({ host: host.default('127.0.0.1'), port }).optional(),
+    /** Without it the database lies in state_dir. */
     database: z
-      .strictObject({
-        url: z.string().regex(/^sqlite:.+/, 'must be sqlite:PATH in this version'),
-      })
-      .prefault({ url: 'sqlite:var/sallyport.db' })
-      .transform(({ url }) => ({ file: url.slice('sqlite:'.length) })),
+      .strictObject({ url: z.string().regex(/^sqlite:.+/, 'must be sqlite:PATH in this version') })
+      .optional(),
     redis: z.strictObject({ url: z.string().regex(/^rediss?:\/\//), ca_file: path.optional() }).optional(),
     backends: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), backend),
     domains: z.record(domainName, domain),
     app_passwords: z
       .strictObject({
         max_per_account: z.int().min(1).max(1_000).default(40),
-        default_expiry: duration.nullable().default(null),
-        cache_ttl: duration.prefault('1h'),
+        default_expiry: duration('1m', '3650d').nullable().default(null),
+        cache_ttl: duration('1m', '1d').prefault('1h'),
         argon2: z
           .strictObject({
             memory_kib: z.int().min(7_168).max(65_536).default(12_288),
@@ -173,21 +177,21 @@ export const configSchema = z
         argon2,
       })),
     revocation: z
-      .strictObject({ max_staleness: duration.prefault('15m') })
+      .strictObject({ max_staleness: duration('10s', '1d').prefault('15m') })
       .prefault({})
       .transform(({ max_staleness }) => ({ maxStalenessMs: max_staleness })),
     limits: z
       .strictObject({
         /** Before login, whatever trickles in (wire 151). */
-        login_time: duration.prefault('3m'),
-        /** After login without a byte either way; never under 30 minutes (RFC 2683 3.2.1.5, wire 66). */
-        idle_time: duration.prefault('35m'),
+        login_time: duration('10s', '1h').prefault('3m'),
+        /** IMAP after login, without a byte either way; never under 30 minutes (RFC 2683 3.1, wire 66). */
+        idle_time: duration('30m').prefault('35m'),
         connections_per_network: z.int().min(1).default(200),
         sessions_per_credential: z.int().min(1).default(50),
         sessions_per_account: z.int().min(1).default(100),
         message_bytes: z.int().min(1_000_000).default(52_428_800),
         recipients: z.int().min(1).max(10_000).default(200),
-        drain_time: duration.prefault('30s'),
+        drain_time: duration('1s', '1h').prefault('30s'),
       })
       .prefault({})
       .transform((limits) => ({
@@ -211,7 +215,9 @@ export const configSchema = z
     listen: file.listen,
     portal: file.portal,
     metrics: file.metrics ?? null,
-    database: file.database,
+    database: {
+      file: file.database?.url.slice('sqlite:'.length) ?? join(file.state_dir, 'sallyport.db'),
+    },
     redis: file.redis === undefined ? null : { url: file.redis.url, caFile: file.redis.ca_file ?? null },
     backends: file.backends,
     domains: file.domains,
@@ -232,4 +238,3 @@ export type Backend = Omit<z.output<typeof backend>, 'login'> & {
   readonly name: string;
   readonly login: { readonly method: 'master'; readonly user: string };
 };
-export type Limits = Config['limits'];

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -157,7 +157,7 @@ describe('every problem at once', () => {
     );
   });
 
-  it('a missing file, variable, backend and certificate are told together', async () => {
+  it('what does not fit together is told together', async () => {
     const problems = await problemsOf({
       tls: { certificates: [{ cert: join(folder, 'none.pem'), key: join(folder, 'none.key') }] },
       default_domain: 'other.example',
@@ -169,8 +169,49 @@ describe('every problem at once', () => {
       expect.stringMatching(/^tls\.certificates\.0\.cert: .*no such file/),
       expect.stringMatching(/^tls\.certificates\.0\.key: .*no such file/),
     ]);
-    expect(await problemsOf({ hostname: '${env:NOT_SET}' })).toContainEqual(
+  });
+
+  it('a wrong shape, a missing variable and a missing file are told together', async () => {
+    const problems = await problemsOf({
+      hostname: '${env:NOT_SET}',
+      limits: { login_time: 'soon' },
+      tls: { certificates: [{ cert: join(folder, 'none.pem'), key: join(folder, 'none.key') }] },
+    });
+    expect(problems).toEqual([
       'hostname: environment variable NOT_SET is not set',
+      expect.stringMatching(/^hostname: /),
+      expect.stringMatching(/^limits\.login_time: must be a duration/),
+      expect.stringMatching(/^tls\.certificates\.0\.cert: .*no such file/),
+      expect.stringMatching(/^tls\.certificates\.0\.key: .*no such file/),
+    ]);
+  });
+
+  it.each([
+    [
+      'a timer that would overflow',
+      { limits: { login_time: '30d' } },
+      /^limits\.login_time: must be 10s to 1h/,
+    ],
+    [
+      'wire 66: an idle time under 30 minutes',
+      { limits: { idle_time: '29m' } },
+      /^limits\.idle_time: must be 30m/,
+    ],
+    [
+      'an app password that is born dead',
+      { app_passwords: { default_expiry: '0s' } },
+      /default_expiry: must be 1m/,
+    ],
+  ])('%s is refused', async (_, change, problem) => {
+    expect(await problemsOf(change)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  it('without a database setting it lies in state_dir, and the keys may not', async () => {
+    const loaded = await load({ database: undefined });
+    expect(loaded.kind === 'loaded' && loaded.config.database.file).toBe(join(folder, 'var/sallyport.db'));
+    const database = { url: `sqlite:${join(folder, 'db/sallyport.db')}` };
+    expect((await problemsOf({ database, keys_file: join(folder, 'db/keys.json') })).join()).toMatch(
+      /^keys_file: /,
     );
   });
 
@@ -183,11 +224,13 @@ describe('every problem at once', () => {
     expect(problems).toEqual(['tls.certificates.0: the key does not belong to the certificate']);
   });
 
-  it('broken YAML and a missing file are one line each', async () => {
+  it('broken YAML and a missing file are told by file and place', async () => {
     const file = join(folder, 'broken.yaml');
     await writeFile(file, 'hostname: [');
-    expect(await loadConfig(file, {})).toMatchObject({ kind: 'invalid' });
-    await chmod(file, 0o600);
+    expect(await loadConfig(file, {})).toEqual({
+      kind: 'invalid',
+      problems: [expect.stringMatching(/broken\.yaml: .*at line 1/)],
+    });
     expect(await loadConfig(join(folder, 'nothing.yaml'), {})).toEqual({
       kind: 'invalid',
       problems: [`${join(folder, 'nothing.yaml')}: there is no such file`],
