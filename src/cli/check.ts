@@ -5,7 +5,7 @@ import type { Secrets } from '../config/load.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { KeyFileError, loadKeyFile } from '../credentials/key-file.ts';
-import { openRedis } from '../credentials/redis.ts';
+import { openRedis, type Redis } from '../credentials/redis.ts';
 import { errorText } from '../observability/error-text.ts';
 import { openDatabase, pendingMigrations } from '../store/database.ts';
 import { dial, type Leg } from '../upstream/dial.ts';
@@ -112,7 +112,7 @@ async function askDatabase(config: Config): Promise<Finding> {
 }
 
 async function askRedis(config: Config, secrets: Secrets): Promise<Finding[]> {
-  let problem = 'no answer';
+  let problem: string | null = null;
   const redis = openRedis(config, secrets, (error) => {
     problem = errorText(error);
   });
@@ -120,19 +120,24 @@ async function askRedis(config: Config, secrets: Secrets): Promise<Finding[]> {
   try {
     if (redis.status !== 'ready') await once(redis, 'ready', { signal: AbortSignal.timeout(answerTimeMs) });
     const findings: Finding[] = [{ level: 'answer', text: `redis: answers ${await redis.ping()}` }];
-    // S-28: "the fast proof lives in memory only" is not true of a Redis that writes snapshots.
-    const [, save] = (await redis.config('GET', 'save')) as string[];
-    const [, appendOnly] = (await redis.config('GET', 'appendonly')) as string[];
-    if (save !== '' || appendOnly !== 'no') {
-      findings.push({
-        level: 'warning',
-        text: 'redis: writes its data to disk; set `save ""` and `appendonly no`',
-      });
-    }
+    findings.push(await askPersistence(redis));
     return findings;
-  } catch {
-    return [{ level: 'problem', text: `redis: ${problem}` }];
+  } catch (error) {
+    return [{ level: 'problem', text: `redis: ${problem ?? errorText(error)}` }];
   } finally {
     redis.disconnect();
+  }
+}
+
+/** S-28: "the fast proof lives in memory only" is not true of a Redis that writes snapshots. */
+async function askPersistence(redis: Redis): Promise<Finding> {
+  try {
+    const [, save] = (await redis.config('GET', 'save')) as string[];
+    const [, appendOnly] = (await redis.config('GET', 'appendonly')) as string[];
+    return save === '' && appendOnly === 'no'
+      ? { level: 'answer', text: 'redis: writes nothing to disk' }
+      : { level: 'warning', text: 'redis: writes its data to disk; set `save ""` and `appendonly no`' };
+  } catch (error) {
+    return { level: 'warning', text: `redis: does not tell whether it writes to disk: ${errorText(error)}` };
   }
 }

@@ -2,24 +2,27 @@ import { once } from 'node:events';
 import { ScratchError } from '../demo/scratch-error.ts';
 import { type DemoSite, demoAddress, startDemoSite } from '../demo/site.ts';
 import { tryDemoSite } from '../demo/trial.ts';
-import { CommandFailure, type CommandIo, type ExitCode, exitCode } from './io.ts';
+import { CommandFailure, type CommandIo, exitCode, json } from './io.ts';
 
 /**
  * Runs a whole site in a scratch folder: prints how to try it and stays until the signal, or tries it itself and ends.
- * Answers the exit code; leaves no process and no file.
+ * Leaves no process and no file.
  */
-export async function demo(
+export async function runDemo(
   options: { readonly try: boolean; readonly json: boolean },
   io: Pick<CommandIo, 'out' | 'signal'>,
-): Promise<ExitCode> {
+): Promise<void> {
   const started = performance.now();
   const site = await startSite();
   try {
-    if (options.try) return (await tryDemoSite(site, io.out)) ? exitCode.ok : exitCode.failed;
-    if (options.json) io.out(JSON.stringify(facts(site)));
+    if (options.try) {
+      // Each step has said what it saw.
+      if (!(await tryDemoSite(site, io.out))) throw new CommandFailure(exitCode.failed, '');
+      return;
+    }
+    if (options.json) io.out(json(facts(site)));
     else for (const line of guide(site, performance.now() - started)) io.out(line);
     if (!io.signal.aborted) await once(io.signal, 'abort');
-    return exitCode.ok;
   } finally {
     await site.stop();
   }

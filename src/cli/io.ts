@@ -41,12 +41,12 @@ export function table(header: readonly string[], rows: readonly (readonly string
   );
 }
 
-/** `2026-11-24 13:48 UTC`, or `never`. */
-export function moment(at: number | null): string {
-  return at === null ? 'never' : `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+/** `2026-11-24 13:48 UTC` */
+export function moment(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** JSON of command output: bytes as hex, times stay numbers. */
+/** Data for `--json`; callers give text and numbers, never bytes. */
 export function json(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }

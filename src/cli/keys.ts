@@ -19,8 +19,13 @@ export function addKeysCommands(program: Command, io: CommandIo): void {
     .command('init')
     .description('make the key file (mode 0600); never replaces one')
     .action(async (_: unknown, command: Command) => {
-      const { config } = await configurationOf(command.optsWithGlobals(), io);
+      const options: CommonOptions = command.optsWithGlobals();
+      const { config } = await configurationOf(options, io);
       await refusing(createKeyFile(config.keysFile, io.now()));
+      if (options.json === true) {
+        io.out(json({ keysFile: config.keysFile }));
+        return;
+      }
       io.out(`Key file ${config.keysFile} made. Back it up, and not where the database backups are:`);
       io.out('without it every app password is lost, and with both an attacker can guess offline.');
     });
@@ -38,9 +43,14 @@ export function addKeysCommands(program: Command, io: CommandIo): void {
           `The family is one of ${families.join(', ')}, not "${family}".`,
         );
       }
-      const { config } = await configurationOf(command.optsWithGlobals(), io);
+      const options: CommonOptions = command.optsWithGlobals();
+      const { config } = await configurationOf(options, io);
       await refusing(rotateKeyFile(config.keysFile, chosen satisfies KeyFamily | 'all', io.now()));
-      io.out(`Keys rotated (${chosen}). Restart the gateway to use them; old logins move at their next use.`);
+      if (options.json === true) io.out(json({ rotated: chosen }));
+      else
+        io.out(
+          `Keys rotated (${chosen}). Restart the gateway to use them; old logins move at their next use.`,
+        );
     });
 
   group

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { types } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './account.ts';
 import { addAppPasswordCommands } from './app-password.ts';
@@ -11,7 +12,6 @@ import { defaultConfigFile } from './workbench.ts';
 
 /** Runs one command line (without node and program name) and answers its exit code. Never rejects. */
 export async function run(words: readonly string[], io: CommandIo): Promise<ExitCode> {
-  let demoCode: ExitCode = exitCode.ok;
   const program = new Command('sallyport')
     .description('Lets legacy mail clients sign in with app passwords, in front of an IMAP and SMTP backend.')
     .version(packageVersion(), '-V, --version')
@@ -45,9 +45,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
     .option('--try', 'read, send and be refused once, print each step, and end')
     .action(async (_: unknown, command: Command) => {
       // Its servers are of no use to the other commands.
-      const { demo } = await import('./demo.ts');
+      const { runDemo } = await import('./demo.ts');
       const options: CommonOptions & { try?: boolean } = command.optsWithGlobals();
-      demoCode = await demo({ try: options.try === true, json: options.json === true }, io);
+      await runDemo({ try: options.try === true, json: options.json === true }, io);
     });
   program
     .command('check')
@@ -64,14 +64,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
 
   try {
     await program.parseAsync([...words], { from: 'user' });
-    return demoCode;
+    return exitCode.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCode.ok : exitCode.usage;
     if (error instanceof CommandFailure) {
       if (error.message !== '') io.err(error.message);
       return error.code;
     }
-    io.err(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    // A fault of the program: where it happened is what a report needs.
+    io.err(types.isNativeError(error) ? (error.stack ?? error.message) : String(error));
     return exitCode.failed;
   }
 }
