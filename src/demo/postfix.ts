@@ -136,6 +136,8 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = ${options.dovecot.saslSocket}
 smtpd_sasl_security_options = noanonymous
 smtpd_client_restrictions = permit_sasl_authenticated, reject
+smtpd_sender_login_maps = inline:{ ${options.users.map((user) => `{ ${user} = ${user} }`).join(', ')} }
+smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_client_connection_count_limit = 0
