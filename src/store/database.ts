@@ -25,8 +25,8 @@ export function openDatabase(file: string): Database {
   // A revocation that was answered must survive a power cut.
   sqlite.pragma('synchronous = FULL');
   sqlite.pragma('foreign_keys = ON');
-  // The command line writes beside a running gateway.
-  sqlite.pragma('busy_timeout = 5000');
+  // The command line writes beside a running gateway; the dialect waits, and does not stop the process meanwhile.
+  sqlite.pragma('busy_timeout = 0');
   return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: sqlite }) });
 }
 
