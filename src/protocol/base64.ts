@@ -1,29 +1,29 @@
-const PAD = 0x3d;
-const INVALID = 0xff;
+const pad = 0x3d;
+const invalid = 0xff;
 
-const VALUES = new Uint8Array(256).fill(INVALID);
+const values = new Uint8Array(256).fill(invalid);
 for (const [value, character] of [
   ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
 ].entries()) {
-  VALUES[character.charCodeAt(0)] = value;
+  values[character.charCodeAt(0)] = value;
 }
 
 /**
  * Decodes padded base64, or gives null: a foreign character, a missing or early pad, unused bits that are not
- * zero (RFC 4648 sections 3.2, 3.3, 3.5). `Buffer.from` would take anything and guess. Takes and gives bytes,
+ * zero (RFC 4648 3.2, 3.3, 3.5). `Buffer.from` would take anything and guess. Takes and gives bytes,
  * so that no string copy of a password remains; what a refused input left behind is zeroed.
  */
 export function decodeBase64(text: Buffer): Buffer | null {
   if (text.length % 4 !== 0) return null;
-  const pads = text.at(-1) !== PAD ? 0 : text.at(-2) !== PAD ? 1 : 2;
+  const pads = text.at(-1) !== pad ? 0 : text.at(-2) !== pad ? 1 : 2;
   const digits = text.length - pads;
   const decoded = Buffer.alloc(Math.floor((digits * 3) / 4));
   let bits = 0;
   let bitCount = 0;
   let length = 0;
   for (let index = 0; index < digits; index++) {
-    const value = VALUES[text[index] ?? 0] ?? INVALID;
-    if (value === INVALID) {
+    const value = values[text[index] ?? 0] ?? invalid;
+    if (value === invalid) {
       decoded.fill(0);
       return null;
     }
@@ -40,7 +40,7 @@ export function decodeBase64(text: Buffer): Buffer | null {
   return decoded;
 }
 
-/** Padded base64 in one line (RFC 4648 section 4). */
+/** Padded base64 in one line (RFC 4648 4). */
 export function encodeBase64(bytes: Buffer): string {
   return bytes.toString('base64');
 }

@@ -1,5 +1,5 @@
-const SMALLEST_STORE = 256;
-const NOTHING: Buffer = Buffer.alloc(0);
+const smallestStore = 256;
+const nothing: Buffer = Buffer.alloc(0);
 
 /**
  * Bytes received and not yet consumed. Appending is amortized constant, also byte by byte; consumed bytes are
@@ -7,7 +7,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
  */
 export class ByteQueue {
   readonly #maximum: number;
-  #store = NOTHING;
+  #store = nothing;
   #start = 0;
   #end = 0;
 
@@ -49,7 +49,7 @@ export class ByteQueue {
     this.#start = end;
     if (this.#start < this.#end) return;
     // An idle connection keeps next to nothing, a chatty one does not allocate for each line.
-    if (this.#store.length > SMALLEST_STORE) this.#store = NOTHING;
+    if (this.#store.length > smallestStore) this.#store = nothing;
     this.#start = 0;
     this.#end = 0;
   }
@@ -65,7 +65,7 @@ export class ByteQueue {
     const length = this.length;
     const old = this.#store;
     if (needed > old.length) {
-      const doubled = Math.min(Math.max(old.length * 2, SMALLEST_STORE), this.#maximum);
+      const doubled = Math.min(Math.max(old.length * 2, smallestStore), this.#maximum);
       this.#store = Buffer.alloc(Math.max(doubled, needed));
       old.copy(this.#store, 0, this.#start, this.#end);
       old.fill(0);

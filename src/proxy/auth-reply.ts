@@ -1,29 +1,19 @@
 import { LRUCache } from 'lru-cache';
 import type { Protocol, RejectionReason, Verdict } from '../credentials/verdict.ts';
+import type { Refusal as ImapRefusal } from '../protocol/imap/preauth-state.ts';
+import type { ClientReply } from '../protocol/smtp/reply.ts';
 
-/** A refused login as IMAP says it: `* NO [ALERT] alert`, where there is one, then `tag NO [code] text`. */
-export interface ImapRefusal {
-  readonly alert: string | null;
-  readonly code:
-    | 'AUTHENTICATIONFAILED'
-    | 'AUTHORIZATIONFAILED'
-    | 'EXPIRED'
-    | 'UNAVAILABLE'
-    | 'LIMIT'
-    | 'SERVERBUG';
-  readonly text: string;
-}
-
-/** A refused login as SMTP says it. */
-export interface SmtpRefusal {
+/** A refused login as SMTP says it; 421 closes the connection. */
+export interface SmtpRefusal extends ClientReply {
   readonly code: 421 | 454 | 535;
-  readonly enhanced: string;
-  readonly text: string;
 }
 
+/** A refused login, for every protocol and for who counts and logs it. */
 export interface Refusal {
   /** For logs and the `outcome` label. */
-  readonly outcome: 'rejected' | 'throttled' | 'unavailable';
+  readonly outcome: 'rejected' | 'throttled' | 'unavailable' | 'bug';
+  /** Brings the client nearer to being shown out (wire 54, 87); nobody is shown out for what is not their doing. */
+  readonly countsAsFailure: boolean;
   readonly imap: ImapRefusal;
   readonly smtp: SmtpRefusal;
 }
@@ -34,11 +24,15 @@ export type RefusedVerdict = Exclude<Verdict, { kind: 'verified' }>;
 export type LateRefusal =
   /** The backend is down, or refuses the gateway's own credential. */
   | { readonly kind: 'backend-unavailable' }
+  /** The backend turns this mailbox away, with a code and text that the client may be told (wire 49). */
+  | { readonly kind: 'mailbox-refused'; readonly code: string; readonly text: string }
   | { readonly kind: 'too-many-sessions' }
   /** Revoked between verification and session (S-54). */
-  | { readonly kind: 'revoked-meanwhile' };
+  | { readonly kind: 'revoked-meanwhile' }
+  /** Ours, and logged as such: the client must not think that its password was wrong. */
+  | { readonly kind: 'fault' };
 
-/** The one table from verdict to wire reply (design 7). */
+/** The one table from verdict to wire reply (wire 48, 82). */
 export interface AuthReplies {
   /** `name` is the account as typed, for the once-an-hour rule of alerts, existing or not (S-13). */
   refusal(
@@ -74,7 +68,7 @@ export function createAuthReplies(parts: {
           if (verdict.appPasswordRequired && verdict.reason === 'not-an-app-password') {
             const text = `Application-specific password required: ${url}`;
             return {
-              outcome: 'rejected',
+              ...guess,
               imap: { alert: oncePerHour(text, at), code: 'AUTHENTICATIONFAILED', text },
               // 535 and not 534: Thunderbird for Android fails every queued message on 534.
               smtp: smtp(535, '5.7.8', `Application-specific password required. Create one at ${url}`),
@@ -86,21 +80,28 @@ export function createAuthReplies(parts: {
         case 'throttled':
           return {
             outcome: 'throttled',
-            imap: { alert: null, code: 'UNAVAILABLE', text: 'Too many failed attempts, try again later.' },
+            countsAsFailure: true,
+            imap: imap('UNAVAILABLE', 'Too many failed attempts, try again later.'),
             smtp: smtp(454, '4.7.0', 'Too many failed attempts, try again later'),
           };
         case 'too-many-sessions':
           return {
             outcome: 'throttled',
-            imap: { alert: null, code: 'LIMIT', text: 'Too many connections.' },
+            countsAsFailure: false,
+            imap: imap('LIMIT', 'Too many connections.'),
             smtp: smtp(421, '4.7.0', 'Too many connections'),
           };
         case 'unavailable':
         case 'backend-unavailable':
+          return outage;
+        case 'mailbox-refused':
+          return { ...outage, imap: imap(verdict.code, verdict.text) };
+        case 'fault':
           return {
-            outcome: 'unavailable',
-            imap: { alert: null, code: 'UNAVAILABLE', text: 'Temporary authentication failure.' },
-            smtp: smtp(454, '4.7.0', 'Temporary authentication failure'),
+            outcome: 'bug',
+            countsAsFailure: false,
+            imap: imap('SERVERBUG', 'Internal error.'),
+            smtp: smtp(421, '4.3.0', 'Internal error'),
           };
         default:
           return verdict satisfies never;
@@ -109,12 +110,21 @@ export function createAuthReplies(parts: {
   };
 }
 
+const guess = { outcome: 'rejected', countsAsFailure: true } as const;
+
+const outage: Refusal = {
+  outcome: 'unavailable',
+  countsAsFailure: false,
+  imap: imap('UNAVAILABLE', 'Temporary authentication failure.'),
+  smtp: smtp(454, '4.7.0', 'Temporary authentication failure'),
+};
+
 function rejected(reason: RejectionReason, url: string, alert: (text: string) => string | null): Refusal {
   switch (reason) {
     case 'expired': {
       const text = `This app password has expired. Create a new one at ${url}`;
       return {
-        outcome: 'rejected',
+        ...guess,
         imap: { alert: alert(text), code: 'EXPIRED', text },
         smtp: smtp(535, '5.7.8', `App password expired. Create a new one at ${url}`),
       };
@@ -123,8 +133,8 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
     case 'wrong-protocol':
     case 'wrong-network':
       return {
-        outcome: 'rejected',
-        imap: { alert: null, code: 'AUTHORIZATIONFAILED', text: 'Not allowed.' },
+        ...guess,
+        imap: imap('AUTHORIZATIONFAILED', 'Not allowed.'),
         smtp: smtp(535, '5.7.8', 'Not allowed'),
       };
     case 'malformed-name':
@@ -135,13 +145,17 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
     case 'account-disabled':
       // One text for all of them, or the reply tells which accounts exist (RFC 5530 5).
       return {
-        outcome: 'rejected',
-        imap: { alert: null, code: 'AUTHENTICATIONFAILED', text: 'Authentication failed.' },
+        ...guess,
+        imap: imap('AUTHENTICATIONFAILED', 'Authentication failed.'),
         smtp: smtp(535, '5.7.8', 'Authentication credentials invalid'),
       };
     default:
       return reason satisfies never;
   }
+}
+
+function imap(code: string, text: string): ImapRefusal {
+  return { alert: null, code, text };
 }
 
 function smtp(code: SmtpRefusal['code'], enhanced: string, text: string): SmtpRefusal {

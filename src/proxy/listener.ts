@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { networkOf } from '../credentials/network.ts';
+import { NetworkLimit } from '../credentials/network-limit.ts';
 import type { Protocol } from '../credentials/verdict.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Connection, Door, Peer } from './door/door.ts';
@@ -50,8 +51,8 @@ interface Accepted {
 
 /** Opens one implicit TLS port and hands each connection to its door. Rejects when the port cannot be bound. */
 export async function listen(parts: ListenerParts): Promise<Listener> {
-  const connected = new Map<string, number>();
-  const handshaking = new Map<string, number>();
+  const connected = new NetworkLimit(parts.connectionsPerNetwork);
+  const handshaking = new NetworkLimit(handshakesPerNetwork);
   const accepted = new Map<string, Accepted>();
 
   const server = createServer({
@@ -64,18 +65,18 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
   });
 
   server.on('connection', (socket: Socket) => {
-    const network = networkOf(socket.remoteAddress ?? '::');
-    if ((handshaking.get(network) ?? 0) >= handshakesPerNetwork) {
+    const address = socket.remoteAddress ?? '';
+    if (!handshaking.enter(address)) {
+      handshaking.leave(address);
       socket.on('error', () => undefined);
       socket.destroy();
       return;
     }
-    add(handshaking, network, 1);
     let underway = true;
     const connection: Accepted = {
-      overLimit: add(connected, network, 1) > parts.connectionsPerNetwork,
+      overLimit: !connected.enter(address),
       handshakeDone: () => {
-        if (underway) add(handshaking, network, -1);
+        if (underway) handshaking.leave(address);
         underway = false;
       },
     };
@@ -83,7 +84,7 @@ export async function listen(parts: ListenerParts): Promise<Listener> {
     accepted.set(key, connection);
     socket.once('close', () => {
       connection.handshakeDone();
-      add(connected, network, -1);
+      connected.leave(address);
       accepted.delete(key);
     });
   });
@@ -143,11 +144,4 @@ function peerOf(socket: TLSSocket): Peer | null {
 
 function peerKey(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort}`;
-}
-
-function add(counts: Map<string, number>, key: string, change: number): number {
-  const count = (counts.get(key) ?? 0) + change;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
-  return count;
 }

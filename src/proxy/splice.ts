@@ -19,7 +19,7 @@ export interface SpliceResult {
 
 /**
  * Copies bytes both ways until both sides are done: no parser, no encoding (wire 61). A full sink stops its source
- * (64), a FIN is passed on and the other direction finishes first (65), a reset ends both. Both sockets must allow
+ * (wire 64), a FIN is passed on and the other direction finishes first (wire 65), a reset ends both. Both sockets must allow
  * half-open and be paused. Resolves once both are closed; never rejects. Demands a login that the verifier made.
  */
 export async function splice(

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { assertVerified, type VerifiedLogin } from '../credentials/verifier.ts';
+import { errorText } from '../observability/error-text.ts';
+import type { ForwardedPeer } from '../protocol/forwarded-peer.ts';
 import {
   startUpstreamLogin,
   stepUpstreamLogin,
@@ -8,63 +10,47 @@ import {
   type UpstreamLoginState,
 } from '../protocol/imap/upstream-login.ts';
 import { dial, startTls } from './dial.ts';
+import { limitOpening, type Opening, type OpenOptions, openMs, type UpstreamLink } from './opening.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { Upstream } from './upstreams.ts';
 
-/** Greeting to tagged OK; a backend that thinks longer is down for the person who waits (wire 69). */
-const loginTimeoutMs = 30_000;
-
-/** Whom the backend is told it serves (wire 71), where the configuration allows it. */
-export interface ImapClient {
-  readonly address: string;
-  readonly port: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly sessionId: string;
+/** A logged-in connection to the backend, for the splice. */
+export interface ImapLink extends UpstreamLink {
+  /** Paused; nothing of it has been lost. */
+  readonly socket: Socket;
+  /** What the client may be told; null where the backend told none. */
+  readonly capabilities: string | null;
+  /** What the backend sent behind its tagged OK. */
+  readonly leftover: Buffer;
 }
-
-export type ImapLogin =
-  | {
-      readonly kind: 'logged-in';
-      /** Paused; nothing of it has been lost. */
-      readonly socket: Socket;
-      readonly capabilities: string | null;
-      /** What the backend sent behind its tagged OK. */
-      readonly leftover: Buffer;
-    }
-  /** The backend took the gateway's credential and turned this mailbox away, with a response code of its own. */
-  | { readonly kind: 'refused'; readonly code: string; readonly text: string };
 
 /**
  * Opens the person's mailbox on the backend with the gateway's master credential. The authzid is the verified
- * account's own name and nothing else (S-05). Rejects with {@link UpstreamError}; the socket is then gone.
+ * account's own name and nothing else (S-05). Rejects with {@link UpstreamError},
+ * after a fault of ours with any other error; nothing is left open then.
  */
-export async function logInToImap(
+export async function openImap(
   upstream: Upstream,
   login: VerifiedLogin,
-  client: ImapClient,
-  options: { readonly signal: AbortSignal },
-): Promise<ImapLogin> {
+  options: OpenOptions,
+): Promise<Opening<ImapLink>> {
   assertVerified(login);
   const { backend } = upstream;
-  const timeout = AbortSignal.timeout(loginTimeoutMs);
-  const signal = AbortSignal.any([options.signal, timeout]);
-  let socket = await dial(upstream, 'imap', { signal });
+  const limit = limitOpening(backend.name, options.signal, openMs);
+  const { signal } = limit;
+  let socket = await dial(upstream, 'imap', { signal }).catch((error: unknown) => {
+    throw signal.aborted ? limit.error() : error;
+  });
 
-  return await new Promise<ImapLogin>((resolve, reject) => {
+  return await new Promise<Opening<ImapLink>>((resolve, reject) => {
     let state: UpstreamLoginState;
     let settled = false;
 
     const onData = (bytes: Buffer) => advance({ type: 'received', bytes });
     const onEnd = () => advance({ type: 'ended' });
     const onError = (error: Error) =>
-      fail(new UpstreamError(backend.name, 'closed', error.message, { cause: error }));
-    const onAbort = () =>
-      fail(
-        timeout.aborted
-          ? new UpstreamError(backend.name, 'timeout', 'no answer to the login in time')
-          : new UpstreamError(backend.name, 'closed', 'given up by the caller'),
-      );
+      fail(new UpstreamError(backend.name, 'closed', errorText(error), { cause: error }));
+    const onAbort = () => fail(limit.error());
 
     function attach(): void {
       socket.on('data', onData).on('end', onEnd).on('close', onEnd).on('error', onError);
@@ -81,8 +67,7 @@ export async function logInToImap(
     }
     function fail(error: unknown): void {
       if (!settled) settle();
-      socket.on('error', () => undefined);
-      socket.destroy();
+      discard(socket);
       reject(error);
     }
     function advance(event: UpstreamLoginEvent): void {
@@ -106,7 +91,7 @@ export async function logInToImap(
           startTls(socket, upstream, 'imap', { signal }).then((secured) => {
             socket = secured;
             if (settled) {
-              socket.destroy();
+              discard(socket);
               return;
             }
             attach();
@@ -115,19 +100,13 @@ export async function logInToImap(
           return;
         case 'logged-in':
           settle();
-          resolve({
-            kind: 'logged-in',
-            socket,
-            capabilities: effect.capabilities,
-            leftover: effect.leftover,
-          });
+          resolve({ kind: 'open', link: linkOf(socket, effect) });
           return;
         case 'failed':
           if (effect.kind === 'unavailable-user' && effect.forward !== null) {
             settle();
-            socket.on('error', () => undefined);
-            socket.destroy();
-            resolve({ kind: 'refused', ...effect.forward });
+            discard(socket);
+            resolve({ kind: 'mailbox-refused', ...effect.forward });
             return;
           }
           fail(
@@ -149,7 +128,7 @@ export async function logInToImap(
         authcid: backend.login.user,
         password: upstream.password,
         startTls: backend.imap.tls === 'starttls',
-        id: backend.forward.imapId ? forwardedId(client) : null,
+        id: backend.forward.imapId ? forwardedId(options.peer) : null,
       });
     } catch (error) {
       fail(error);
@@ -161,14 +140,27 @@ export async function logInToImap(
   });
 }
 
+function linkOf(
+  socket: Socket,
+  { capabilities, leftover }: UpstreamLoginEffect & { type: 'logged-in' },
+): ImapLink {
+  return { socket, capabilities, leftover, cut: () => discard(socket) };
+}
+
+function discard(socket: Socket): void {
+  // A socket destroyed here may still report; nobody is left to hear it.
+  socket.on('error', () => undefined);
+  socket.destroy();
+}
+
 /** The keys Dovecot reads from its trusted networks; a client's own `x-` keys never get here (wire 9). */
-function forwardedId(client: ImapClient): ReadonlyMap<string, string> {
+function forwardedId(peer: ForwardedPeer): ReadonlyMap<string, string> {
   return new Map([
-    ['x-originating-ip', client.address],
-    ['x-originating-port', String(client.port)],
-    ['x-connected-ip', client.localAddress],
-    ['x-connected-port', String(client.localPort)],
-    ['x-session-id', client.sessionId],
+    ['x-originating-ip', peer.address],
+    ['x-originating-port', String(peer.port)],
+    ['x-connected-ip', peer.localAddress],
+    ['x-connected-port', String(peer.localPort)],
+    ['x-session-id', peer.sessionId],
     ['x-proxy-ttl', '4'],
     ['x-client-transport', 'TLS'],
   ]);

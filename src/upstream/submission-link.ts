@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { errorText } from '../observability/error-text.ts';
 import type { MailOrder, RcptOrder } from '../protocol/smtp/envelope.ts';
 import type { Reply } from '../protocol/smtp/reply.ts';
 import { stepSubmission } from '../protocol/smtp/submission-client.ts';
@@ -8,6 +9,7 @@ import type {
   SubmissionState,
 } from '../protocol/smtp/submission-state.ts';
 import { startTls } from './dial.ts';
+import type { UpstreamLink } from './opening.ts';
 import type { SubmissionTimes } from './submission-times.ts';
 import { UpstreamError, type UpstreamErrorKind } from './upstream-error.ts';
 import type { Upstream } from './upstreams.ts';
@@ -27,7 +29,7 @@ export type BodyProgress =
 /** What waits for the machine: an answer, or room to write. */
 interface Waiter<T> {
   resolve(value: T): void;
-  reject(error: UpstreamError): void;
+  reject(error: unknown): void;
 }
 
 interface SubmissionParts {
@@ -40,15 +42,15 @@ interface SubmissionParts {
 
 /**
  * One logged-in connection to the backend, for one transaction after the other. Orders come one at a time, and reject
- * with {@link UpstreamError} once the connection is lost. Only {@link finish} ends a message.
+ * with {@link UpstreamError} once the connection is lost, with any other error after a fault of ours. Only {@link finish} ends a message.
  */
-export class SubmissionLink {
+export class SubmissionLink implements UpstreamLink {
   readonly #parts: Omit<SubmissionParts, 'socket' | 'state'>;
   #socket: Socket;
   #state: SubmissionState;
   #extensions: ReadonlyMap<string, string> = new Map();
   #announced = false;
-  #failure: UpstreamError | null = null;
+  #failure: unknown = null;
   #opening: Waiter<void> | null = null;
   #answer: Waiter<Reply> | null = null;
   #room: Waiter<void> | null = null;
@@ -176,8 +178,8 @@ export class SubmissionLink {
       this.#state = next.state;
       for (const effect of next.effects) this.#perform(effect);
     } catch (error) {
-      // A fault of ours, or a master password that SASL cannot carry: this login's end, not the process's (S-14).
-      this.#fail(this.#error('protocol', error instanceof Error ? error.message : 'unknown fault', error));
+      // A fault of ours must end this connection, not the process (S-14), and not blame the backend.
+      this.#fail(error);
     }
   }
 
@@ -230,7 +232,7 @@ export class SubmissionLink {
     this.cut();
   }
 
-  #fail(error: UpstreamError): void {
+  #fail(error: unknown): void {
     if (this.#failure !== null) return;
     this.#failure = error;
     this.#state = { name: 'over' };
@@ -256,7 +258,7 @@ export class SubmissionLink {
         this.#attach();
         this.#advance({ type: 'tls-established' });
       },
-      (error: UpstreamError) => this.#fail(error),
+      (error: unknown) => this.#fail(error),
     );
   }
 
@@ -269,7 +271,7 @@ export class SubmissionLink {
     this.#advance({ type: 'received', bytes });
   };
   readonly #onEnd = (): void => this.#advance({ type: 'ended' });
-  readonly #onError = (error: Error): void => this.#fail(this.#error('closed', error.message, error));
+  readonly #onError = (error: Error): void => this.#fail(this.#error('closed', errorText(error), error));
   readonly #onDrain = (): void => {
     this.#room?.resolve();
     this.#room = null;

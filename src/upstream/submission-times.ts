@@ -1,3 +1,5 @@
+import { openMs } from './opening.ts';
+
 /** How long the backend may take. */
 export interface SubmissionTimes {
   /** Dial to the answer to AUTH: a person waits. */
@@ -9,4 +11,4 @@ export interface SubmissionTimes {
 }
 
 /** What RFC 5321 asks for, and a login that somebody still waits for. */
-export const defaultTimes: SubmissionTimes = { openMs: 30_000, commandMs: 300_000, finalMs: 600_000 };
+export const defaultTimes: SubmissionTimes = { openMs, commandMs: 300_000, finalMs: 600_000 };

@@ -1,25 +1,20 @@
 import { assertVerified, type VerifiedLogin } from '../credentials/verifier.ts';
 import { startSubmission } from '../protocol/smtp/submission-client.ts';
-import type { ForwardedClient } from '../protocol/smtp/xclient.ts';
 import { dial } from './dial.ts';
+import { limitOpening, type OpenOptions } from './opening.ts';
 import { SubmissionLink } from './submission-link.ts';
 import { defaultTimes, type SubmissionTimes } from './submission-times.ts';
-import { UpstreamError } from './upstream-error.ts';
 import type { Upstream } from './upstreams.ts';
 
-/** Whom the connection is for. */
-export interface SubmissionOptions {
+export interface SubmissionOptions extends OpenOptions {
   /** What the gateway calls itself. */
   readonly hostname: string;
-  readonly client: ForwardedClient;
-  /** Ends the opening, not what was opened. */
-  readonly signal: AbortSignal;
   readonly times?: SubmissionTimes;
 }
 
 /**
  * Connects to the backend's submission port and logs in there as the person (S-05: the authzid is the verified
- * account's name and nothing else). Rejects with {@link UpstreamError}; nothing is left open then.
+ * account's name and nothing else). Rejects with `UpstreamError`, after a fault of ours with any other error; nothing is left open then.
  */
 export async function openSubmission(
   upstream: Upstream,
@@ -29,10 +24,10 @@ export async function openSubmission(
   assertVerified(login);
   const { backend } = upstream;
   const times = options.times ?? defaultTimes;
-  const timeout = AbortSignal.timeout(times.openMs);
-  const signal = AbortSignal.any([options.signal, timeout]);
+  const limit = limitOpening(backend.name, options.signal, times.openMs);
+  const { signal } = limit;
   const socket = await dial(upstream, 'smtp', { signal }).catch((error: unknown) => {
-    throw timeout.aborted ? new UpstreamError(backend.name, 'timeout', 'no connection in time') : error;
+    throw signal.aborted ? limit.error() : error;
   });
   const state = startSubmission({
     hostname: options.hostname,
@@ -40,15 +35,10 @@ export async function openSubmission(
     authzid: login.address,
     authcid: backend.login.user,
     password: upstream.password,
-    client: backend.forward.xclient ? options.client : null,
+    peer: backend.forward.xclient ? options.peer : null,
   });
   const submission = new SubmissionLink({ upstream, socket, state, times, openSignal: signal });
-  const giveUp = () =>
-    submission.cut(
-      timeout.aborted
-        ? new UpstreamError(backend.name, 'timeout', 'no answer to the login in time')
-        : new UpstreamError(backend.name, 'closed', 'given up by the caller'),
-    );
+  const giveUp = () => submission.cut(limit.error());
   signal.addEventListener('abort', giveUp, { once: true });
   try {
     if (signal.aborted) giveUp();

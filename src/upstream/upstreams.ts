@@ -1,6 +1,6 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { Secrets } from '../config/load.ts';
 import type { Backend, BackendEndpoint, Config } from '../config/schema.ts';
+import type { Secrets } from '../config/secrets.ts';
 import type { Secret } from '../secret.ts';
 
 /** A backend with everything its legs need: settings, the gateway's credential, one TLS context per leg. */

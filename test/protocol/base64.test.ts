@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { decodeBase64, encodeBase64 } from '../../src/protocol/base64.ts';
 
 describe('base64', () => {
-  // RFC 4648 section 10
+  // RFC 4648 10
   for (const [plain, encoded] of Object.entries({
     '': '',
     f: 'Zg==',

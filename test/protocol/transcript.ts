@@ -122,18 +122,18 @@ export async function replay(transcript: Transcript, subject: Subject, delivery:
 export function show(bytes: Buffer): string {
   return bytes
     .toString('latin1')
-    .replace(/[^\x20-\x7e]|\\/g, (character) => ESCAPES[character] ?? `\\x${hex(character)}`)
+    .replace(/[^\x20-\x7e]|\\/g, (character) => escapes[character] ?? `\\x${hex(character)}`)
     .replace(/([a-z.])\1{29,}/gi, (run, character: string) => `<${run.length}*${character}>`);
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {
+const escapes: Readonly<Record<string, string>> = {
   '\r': '\\r',
   '\n': '\\n',
   '\t': '\\t',
   '\0': '\\0',
   '\\': '\\\\',
 };
-const UNESCAPES: Readonly<Record<string, string>> = { r: '\r', n: '\n', t: '\t', '0': '\0', '\\': '\\' };
+const unescapes: Readonly<Record<string, string>> = { r: '\r', n: '\n', t: '\t', '0': '\0', '\\': '\\' };
 
 function hex(character: string): string {
   return character.charCodeAt(0).toString(16).padStart(2, '0');
@@ -145,7 +145,7 @@ function unescaped(text: string, isLine: boolean): Buffer {
     .replace(/<(\d+)\*(.)>/g, (_, count: string, character: string) => character.repeat(Number(count)))
     .replace(/\\(?:x([0-9a-f]{2})|(.))/g, (match, code: string | undefined, letter: string | undefined) => {
       const plain =
-        code === undefined ? UNESCAPES[letter ?? ''] : String.fromCharCode(Number.parseInt(code, 16));
+        code === undefined ? unescapes[letter ?? ''] : String.fromCharCode(Number.parseInt(code, 16));
       if (plain === undefined) throw new Error(`unknown escape ${match} in a transcript`);
       return plain;
     });

@@ -13,51 +13,74 @@ function rejected(reason: RejectionReason, appPasswordRequired = true): RefusedV
   return { kind: 'rejected', reason, appPasswordRequired };
 }
 
-describe('the table from verdict to reply (design 7)', () => {
+describe('the table from verdict to reply (wire 48, 82)', () => {
   const plain =
     '[AUTHENTICATIONFAILED] Authentication failed. | 535 5.7.8 Authentication credentials invalid';
   const notAllowed = '[AUTHORIZATIONFAILED] Not allowed. | 535 5.7.8 Not allowed';
   const temporary =
     '[UNAVAILABLE] Temporary authentication failure. | 454 4.7.0 Temporary authentication failure';
   const required = `[AUTHENTICATIONFAILED] Application-specific password required: ${url} | 535 5.7.8 Application-specific password required. Create one at ${url}`;
-  const rows: [string, RefusedVerdict | LateRefusal, string, string][] = [
-    ['wrong secret', rejected('wrong'), plain, 'rejected'],
-    ['unknown account', rejected('unknown-account'), plain, 'rejected'],
-    ['malformed name', rejected('malformed-name'), plain, 'rejected'],
-    ['revoked', rejected('revoked'), plain, 'rejected'],
-    ['account disabled', rejected('account-disabled'), plain, 'rejected'],
-    ['revoked between check and session', { kind: 'revoked-meanwhile' }, plain, 'rejected'],
-    ['main password, app password required', rejected('not-an-app-password'), required, 'rejected'],
-    ['main password, domain requires none', rejected('not-an-app-password', false), plain, 'rejected'],
+  const rows: [string, RefusedVerdict | LateRefusal, string, string, 'counts' | 'does not count'][] = [
+    ['wrong secret', rejected('wrong'), plain, 'rejected', 'counts'],
+    ['unknown account', rejected('unknown-account'), plain, 'rejected', 'counts'],
+    ['malformed name', rejected('malformed-name'), plain, 'rejected', 'counts'],
+    ['revoked', rejected('revoked'), plain, 'rejected', 'counts'],
+    ['account disabled', rejected('account-disabled'), plain, 'rejected', 'counts'],
+    ['revoked between check and session', { kind: 'revoked-meanwhile' }, plain, 'rejected', 'counts'],
+    ['main password, app password required', rejected('not-an-app-password'), required, 'rejected', 'counts'],
+    [
+      'main password, domain requires none',
+      rejected('not-an-app-password', false),
+      plain,
+      'rejected',
+      'counts',
+    ],
     [
       'expired',
       rejected('expired'),
       `[EXPIRED] This app password has expired. Create a new one at ${url} | 535 5.7.8 App password expired. Create a new one at ${url}`,
       'rejected',
+      'counts',
     ],
-    ['other protocol', rejected('wrong-protocol'), notAllowed, 'rejected'],
-    ['other network', rejected('wrong-network'), notAllowed, 'rejected'],
-    ['authzid of somebody else', rejected('authzid-differs'), notAllowed, 'rejected'],
+    ['other protocol', rejected('wrong-protocol'), notAllowed, 'rejected', 'counts'],
+    ['other network', rejected('wrong-network'), notAllowed, 'rejected', 'counts'],
+    ['authzid of somebody else', rejected('authzid-differs'), notAllowed, 'rejected', 'counts'],
     [
       'throttled',
       { kind: 'throttled', retryAfterMs: 1 },
       '[UNAVAILABLE] Too many failed attempts, try again later. | 454 4.7.0 Too many failed attempts, try again later',
       'throttled',
+      'counts',
     ],
-    ['store down', { kind: 'unavailable', cause: 'store' }, temporary, 'unavailable'],
-    ['backend down', { kind: 'backend-unavailable' }, temporary, 'unavailable'],
+    ['store down', { kind: 'unavailable', cause: 'store' }, temporary, 'unavailable', 'does not count'],
+    ['backend down', { kind: 'backend-unavailable' }, temporary, 'unavailable', 'does not count'],
+    [
+      'mailbox turned away by the backend',
+      { kind: 'mailbox-refused', code: 'OVERQUOTA', text: 'Mailbox is full' },
+      '[OVERQUOTA] Mailbox is full | 454 4.7.0 Temporary authentication failure',
+      'unavailable',
+      'does not count',
+    ],
+    [
+      'a fault of ours',
+      { kind: 'fault' },
+      '[SERVERBUG] Internal error. | 421 4.3.0 Internal error',
+      'bug',
+      'does not count',
+    ],
     [
       'too many sessions',
       { kind: 'too-many-sessions' },
       '[LIMIT] Too many connections. | 421 4.7.0 Too many connections',
       'throttled',
+      'does not count',
     ],
   ];
 
-  it.each(rows)('%s', (_, verdict, expected, outcome) => {
+  it.each(rows)('%s', (_, verdict, expected, outcome, counting) => {
     const { imap, smtp, ...rest } = replies().refusal(verdict, at);
     expect(`[${imap.code}] ${imap.text} | ${smtp.code} ${smtp.enhanced} ${smtp.text}`).toBe(expected);
-    expect(rest.outcome).toBe(outcome);
+    expect(rest).toEqual({ outcome, countsAsFailure: counting === 'counts' });
   });
 
   it.each(rows)('%s: ASCII without control characters', (_, verdict) => {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Config } from '../../src/config/schema.ts';
@@ -27,7 +28,9 @@ let listener: Listener;
 let registry: SessionRegistry;
 let password: string;
 let credentialId: Buffer;
-const clients: Client[] = [];
+/** Log lines of the door. */
+const log: Record<string, unknown>[] = [];
+const clients: { readonly socket: TLSSocket }[] = [];
 
 beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-door-'));
@@ -46,6 +49,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  log.length = 0;
   for (const client of clients.splice(0)) client.socket.destroy();
   door.close();
   listener.close();
@@ -94,7 +98,7 @@ class ScriptedBackend {
   }
 }
 
-async function openDoor(limits: Partial<Config['limits']>): Promise<void> {
+async function openDoor(limits: Partial<Config['limits']>, backendName = 'office'): Promise<void> {
   door?.close();
   listener?.close();
   const leg = {
@@ -114,7 +118,7 @@ async function openDoor(limits: Partial<Config['limits']>): Promise<void> {
     verifier: bed.verifier,
     upstreams: new Map([
       [
-        'office',
+        backendName,
         {
           backend: {
             name: 'office',
@@ -142,9 +146,16 @@ async function openDoor(limits: Partial<Config['limits']>): Promise<void> {
     tls: mailTls({ minVersion: 'TLSv1.2' }, certificate),
     door,
     connectionsPerNetwork: 200,
-    logger: createLogger('silent'),
+    logger: createLogger('info', logLines),
   });
 }
+
+const logLines = new Writable({
+  write(chunk: Buffer, _encoding, done) {
+    log.push(JSON.parse(chunk.toString()));
+    done();
+  },
+});
 
 /** A client that waits for lines. */
 class Client {
@@ -168,7 +179,10 @@ class Client {
         return line;
       }
       if (this.socket.readableEnded || this.socket.destroyed) return '<closed>';
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'end'), once(this.socket, 'close')]);
+      const waiting = new AbortController();
+      const events = ['data', 'end', 'close'];
+      await Promise.race(events.map((event) => once(this.socket, event, { signal: waiting.signal })));
+      waiting.abort();
     }
   }
 
@@ -176,6 +190,19 @@ class Client {
     this.socket.write(`${text}\r\n`);
     return await this.line();
   }
+}
+
+/** A client that reads nothing and has more to read than fits the way to it. */
+async function dialUnread(): Promise<{ readonly socket: TLSSocket }> {
+  const { accept } = door;
+  door.accept = (connection) => {
+    connection.socket.write(Buffer.alloc(32 << 20));
+    accept(connection);
+  };
+  const socket = tlsConnect({ host: '127.0.0.1', port: listener.port, ca: certificates.ca });
+  clients.push({ socket: socket.on('error', () => {}) });
+  await once(socket, 'secureConnect');
+  return { socket };
 }
 
 async function dial(): Promise<Client> {
@@ -187,10 +214,23 @@ async function dial(): Promise<Client> {
   return client;
 }
 
+/** Resolves once the backend has our login, which it does not answer. */
+async function logInUnanswered(client: Client): Promise<void> {
+  backend.answer = () => {};
+  client.socket.write(`${logInLine()}\r\n`);
+  while (backend.received.length === 0) await new Promise(setImmediate);
+}
+
+/** Resolves once the backend's side of the only login is over. */
+async function backendLeft(): Promise<void> {
+  const [socket] = backend.sockets;
+  if (socket?.readableEnded !== true && socket?.destroyed !== true) await once(socket as Socket, 'end');
+}
+
 const logInLine = () => `a LOGIN joe@example.com ${password}`;
 
 describe('a login', () => {
-  it('wire 42, 43: ends in the client’s tag and the backend’s capabilities', async () => {
+  it("wire 42, 43: ends in the client's tag and the backend's capabilities", async () => {
     const client = await dial();
     expect(await client.say(logInLine())).toBe('a OK [CAPABILITY IMAP4rev1 IDLE] Logged in');
     const [line] = backend.received;
@@ -234,7 +274,7 @@ describe('a login', () => {
     expect(backend.received[1]).toBe('d SELECT INBOX\r\n');
   });
 
-  it('S-05: somebody else’s authzid is refused and the backend never dialed', async () => {
+  it("S-05: somebody else's authzid is refused and the backend never dialed", async () => {
     const client = await dial();
     const response = Buffer.from(`boss@example.com\0joe@example.com\0${password}`).toString('base64');
     expect(await client.say(`a AUTHENTICATE PLAIN ${response}`)).toBe(
@@ -244,7 +284,40 @@ describe('a login', () => {
   });
 });
 
-describe('design 8.3: an outage is never told as a wrong password', () => {
+describe('a login that is refused', () => {
+  it.each([
+    ['wire 86: without a name', Buffer.from('joe\0\0pw').toString('base64')],
+    ['wire 24: with a line end', Buffer.from('\0joe\0pw\r\nb NOOP').toString('base64')],
+  ])('%s is told, counted and logged like a wrong password', async (_, response) => {
+    const client = await dial();
+    expect(await client.say(`a AUTHENTICATE PLAIN ${response}`)).toBe(
+      'a NO [AUTHENTICATIONFAILED] Authentication failed.',
+    );
+    expect(await client.say('b NOOP')).toBe('b OK NOOP completed.');
+    expect(await bed.value('sallyport_logins_total', { protocol: 'imap', outcome: 'rejected' })).toBe(1);
+    expect(log.at(-1)).toMatchObject({
+      msg: 'login refused',
+      protocol: 'imap',
+      reason: 'malformed-name',
+      mechanism: 'PLAIN',
+    });
+    expect(backend.sockets).toHaveLength(0);
+  });
+
+  it('by a fault of ours is told as one and leaves nothing behind', async () => {
+    await openDoor({}, 'elsewhere');
+    const client = await dial();
+    for (const tag of ['a', 'b', 'c', 'd', 'e']) {
+      client.socket.write(`${tag} LOGIN joe@example.com ${password}\r\n`);
+      expect(await client.line()).toBe(`${tag} NO [SERVERBUG] Internal error.`);
+    }
+    expect(registry.size).toBe(0);
+    expect(await bed.value('sallyport_logins_total', { outcome: 'bug' })).toBe(5);
+    expect(log.map(({ msg }) => msg).slice(-2)).toEqual(['login failed by a fault', 'login refused']);
+  });
+});
+
+describe('wire 47: an outage is never told as a wrong password', () => {
   it.each([
     ['PREAUTH', '* PREAUTH you are in\r\n'],
     ['BYE', '* BYE too busy\r\n'],
@@ -282,11 +355,13 @@ describe('design 8.3: an outage is never told as a wrong password', () => {
     backend.answer = (line, socket) => socket.write(`${line.split(' ')[0]} NO [LIMIT] Too many of you\r\n`);
     const client = await dial();
     expect(await client.say(logInLine())).toMatch(/^a NO \[LIMIT\] /);
+    expect(log.at(-1)).toMatchObject({ outcome: 'unavailable', reason: 'mailbox-refused', cause: 'LIMIT' });
+    expect(registry.size).toBe(0);
   });
 });
 
 describe('revocation', () => {
-  it('S-55: ends a live session, the backend’s side too', async () => {
+  it("S-55: ends a live session, the backend's side too", async () => {
     const client = await dial();
     await client.say(logInLine());
     const ended = once(backend.sockets[0] as Socket, 'end');
@@ -310,6 +385,68 @@ describe('revocation', () => {
     release();
     expect(await client.line()).toBe('a NO [AUTHENTICATIONFAILED] Authentication failed.');
     expect(registry.size).toBe(0);
+  });
+});
+
+describe('a login that is still being decided', () => {
+  it('wire 66: ends at the deadline, and the backend is left', async () => {
+    await openDoor({ loginTimeMs: 200 });
+    const client = await dial();
+    await logInUnanswered(client);
+    expect(await client.line()).toBe('* BYE Disconnected for inactivity.');
+    expect(await client.line()).toBe('<closed>');
+    await backendLeft();
+    expect(registry.size).toBe(0);
+    expect(await bed.value('sallyport_logins_total', { outcome: 'gone' })).toBe(1);
+    expect(await bed.value('sallyport_upstream_errors_total')).toBe(0);
+  });
+
+  it('wire 68: ends with a drain, and the backend is left', async () => {
+    const client = await dial();
+    await logInUnanswered(client);
+    door.drain();
+    expect(await client.line()).toBe('* BYE [UNAVAILABLE] Server shutting down.');
+    await backendLeft();
+    expect(registry.size).toBe(0);
+  });
+
+  it('wire 68: is given up at once, not when a client that reads nothing has closed', async () => {
+    const { socket } = await dialUnread();
+    socket.write(`${logInLine()}\r\n`);
+    backend.answer = () => {};
+    while (backend.received.length === 0) await new Promise(setImmediate);
+    door.drain();
+    backend.sockets[0]?.write('L OK [CAPABILITY IMAP4rev1] Logged in\r\n');
+    await backendLeft();
+    expect(registry.size).toBe(0);
+    expect(log.map(({ msg }) => msg)).not.toContain('session begins');
+  });
+
+  it('is given up when the client leaves', async () => {
+    const client = await dial();
+    await logInUnanswered(client);
+    client.socket.destroy();
+    await backendLeft();
+    expect(registry.size).toBe(0);
+    expect(log.map(({ msg }) => msg)).not.toContain('login refused');
+  });
+
+  it('that an operator ends is told as an outage: its password is right', async () => {
+    const client = await dial();
+    await logInUnanswered(client);
+    expect(registry.endCredential(credentialId, 'ended by the operator')).toBe(1);
+    expect(await client.line()).toBe(`a ${temporary}`);
+    expect(log.at(-1)).toMatchObject({ cause: 'session ended: ended by the operator' });
+    await backendLeft();
+    expect(await client.say('b NOOP')).toBe('b OK NOOP completed.');
+  });
+
+  it('S-58: counts among the sessions of its credential, so that the backend gets no more logins', async () => {
+    await openDoor({ sessionsPerCredential: 1 });
+    await logInUnanswered(await dial());
+    const second = await dial();
+    expect(await second.say(logInLine())).toBe('a NO [LIMIT] Too many connections.');
+    expect(backend.sockets).toHaveLength(1);
   });
 });
 

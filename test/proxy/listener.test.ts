@@ -58,7 +58,7 @@ async function open(connectionsPerNetwork = 200): Promise<{ port: number; door: 
   return { port: listener.port, door };
 }
 
-function dial(port: number, options: ConnectionOptions = {}): TLSSocket {
+function dial(port: number, options: ConnectionOptions & { localAddress?: string } = {}): TLSSocket {
   const client = tlsConnect({
     host: '127.0.0.1',
     port,
@@ -96,7 +96,7 @@ async function untilGreeted(port: number): Promise<void> {
   throw new Error('no place became free');
 }
 
-describe('security.md 5.4: TLS of the mail doors', () => {
+describe('requirements 4.1: TLS of the mail doors', () => {
   it('takes TLS 1.3 with the hybrid group and TLS 1.2 with an old ECDHE suite', async () => {
     const { port } = await open();
     const modern = dial(port);
@@ -168,6 +168,15 @@ describe('wire 152: limits are told inside TLS', () => {
     first.destroy();
     await closed;
     await untilGreeted(port);
+  });
+
+  it('S-12: the networks of one wider network are bounded together', async () => {
+    const { port } = await open(1);
+    for (let host = 1; host <= 8; host += 1) {
+      expect(await firstLine(dial(port, { localAddress: `127.0.0.${host}` }))).toBe('hello');
+    }
+    expect(await firstLine(dial(port, { localAddress: '127.0.0.9' }))).toBe('too many');
+    expect(await firstLine(dial(port, { localAddress: '127.0.1.1' }))).toBe('hello');
   });
 
   it('S-12: handshakes that never finish are bounded per network', async () => {

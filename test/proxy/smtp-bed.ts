@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { expect } from '@jest/globals';
-import type { Backend, Limits } from '../../src/config/schema.ts';
+import type { Backend, Config } from '../../src/config/schema.ts';
 import { mailTls } from '../../src/config/server-tls.ts';
 import { makeThrowAwayCertificates } from '../../src/demo/certificates.ts';
 import { createLogger } from '../../src/observability/logger.ts';
@@ -21,7 +21,7 @@ import { type Bed, openBed } from '../credentials/bed.ts';
 import { Sink } from './smtp-sink.ts';
 
 export interface SmtpBedOptions {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<Config['limits']>;
   readonly xclient?: boolean;
   readonly masterPassword?: string;
   /** Revocations end no session, as if the news came late. */

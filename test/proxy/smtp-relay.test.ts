@@ -113,7 +113,7 @@ describe('a transaction', () => {
     expect(gateway.sink.messages.map(({ raw }) => raw)).toEqual(['after\r\n.\r\n']);
   });
 
-  it('passes the backend’s refusals on one by one (wire 96, 97)', async () => {
+  it("passes the backend's refusals on one by one (wire 96, 97)", async () => {
     const gateway = await bed();
     gateway.sink.answer = (command) =>
       command.includes('nobody') ? '550-5.1.1 <nobody@example.com>: no such\r\n550 5.1.1 user' : null;
@@ -208,7 +208,7 @@ describe('a transaction', () => {
 });
 
 describe('a backend that fails', () => {
-  it('is never 250, nor a doubt of the client’s password (wire 81, 98, 99)', async () => {
+  it("is never 250, nor a doubt of the client's password (wire 81, 98, 99)", async () => {
     const cases: readonly (readonly [Readonly<Record<string, SinkAnswer>>, readonly string[]])[] = [
       [{ MAIL: '530 5.7.0 Authentication required' }, ['451 4.3.0 Temporary failure of the mail server']],
       [{ MAIL: 'cut' }, [lost]],

@@ -12,7 +12,14 @@ import { testCertificates, until } from './smtp-bed.ts';
 import { Sink, type SinkAnswer } from './smtp-sink.ts';
 
 const times: SubmissionTimes = { openMs: 5_000, commandMs: 5_000, finalMs: 5_000 };
-const client = { address: '203.0.113.7', port: 51_234, helo: 'laptop', protocol: 'ESMTP' } as const;
+const peer = {
+  address: '203.0.113.7',
+  port: 51_234,
+  localAddress: '198.51.100.1',
+  localPort: 465,
+  sessionId: 'k3',
+  helo: { name: 'laptop', isExtended: true },
+};
 const closers: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -61,7 +68,7 @@ async function backend(options: Options = {}) {
   const open = () =>
     openSubmission(upstream, login, {
       hostname: 'gw.example',
-      client,
+      peer,
       signal: options.signal ?? new AbortController().signal,
       times: { ...times, ...options.times },
     });
@@ -122,7 +129,7 @@ describe('the way to the backend', () => {
     const forged = { address: 'alice@example.com', backend: 'office' } as VerifiedLogin;
     const opening = openSubmission(upstream, forged, {
       hostname: 'gw.example',
-      client,
+      peer,
       signal: new AbortController().signal,
     });
     await expect(opening).rejects.toThrow(TypeError);

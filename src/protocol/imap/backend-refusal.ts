@@ -10,8 +10,8 @@ export interface BackendRefusal {
   readonly forward: { readonly code: string; readonly text: string } | null;
 }
 
-/** RFC 5530 section 3, and the OVERQUOTA of RFC 9208: codes that speak of the mailbox or of the moment. */
-const FORWARDED: ReadonlySet<string> = new Set([
+/** RFC 5530 3, and the OVERQUOTA of RFC 9208: codes that speak of the mailbox or of the moment. */
+const forwardedCodes: ReadonlySet<string> = new Set([
   'UNAVAILABLE',
   'AUTHORIZATIONFAILED',
   'CONTACTADMIN',
@@ -22,24 +22,20 @@ const FORWARDED: ReadonlySet<string> = new Set([
   'SERVERBUG',
 ]);
 
-/** RFC 5530 section 3: codes that speak of who logs in, and that is the gateway. */
-const OF_OUR_CREDENTIAL: ReadonlySet<string> = new Set([
-  'AUTHENTICATIONFAILED',
-  'EXPIRED',
-  'PRIVACYREQUIRED',
-]);
+/** RFC 5530 3: codes that speak of who logs in, and that is the gateway. */
+const ofOurCredential: ReadonlySet<string> = new Set(['AUTHENTICATIONFAILED', 'EXPIRED', 'PRIVACYREQUIRED']);
 
 /** Sorts a NO by its response code. A code of no meaning here is told as UNAVAILABLE. */
 export function readRefusal(code: ResponseCode | null, backendText: string): BackendRefusal {
   const text = foreignText(backendText) || 'Refused by the mail server.';
-  if (code === null || OF_OUR_CREDENTIAL.has(code.name)) {
+  if (code === null || ofOurCredential.has(code.name)) {
     return { kind: 'refused-us', detail: `login refused: ${text}`, forward: null };
   }
   // A referral would send the client, and its password, wherever the backend likes (wire 50).
   if (code.name === 'REFERRAL') {
     return { kind: 'unavailable-user', detail: 'login answered with a referral', forward: null };
   }
-  const forwarded = FORWARDED.has(code.name) ? code.name : 'UNAVAILABLE';
+  const forwarded = forwardedCodes.has(code.name) ? code.name : 'UNAVAILABLE';
   const detail = `mailbox refused: [${foreignText(code.name)}] ${text}`;
   return { kind: 'unavailable-user', detail, forward: { code: forwarded, text } };
 }

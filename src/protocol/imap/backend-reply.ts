@@ -1,8 +1,8 @@
 import { ByteQueue } from '../bytes.ts';
-import { IMAP_UPSTREAM_LINE_BYTES, IMAP_UPSTREAM_LOGIN_BYTES } from '../limits.ts';
 import { literalAtEnd, withoutCr } from './grammar.ts';
+import { imapLimits } from './limits.ts';
 
-const LF = 0x0a;
+const lf = 0x0a;
 
 /** A line of a backend. Its texts are not ours: they are for {@link foreignText}, or for nobody. */
 export type BackendReply =
@@ -26,7 +26,7 @@ export interface ResponseCode {
   readonly argument: string;
 }
 
-/** Reads one line (RFC 3501 section 7); never fails, a line of no sense is `unreadable`. */
+/** Reads one line (RFC 3501 7); never fails, a line of no sense is `unreadable`. */
 export function parseReply(line: Buffer): BackendReply {
   const text = line.toString('latin1');
   // Some servers leave out the space (wire 71).
@@ -58,7 +58,7 @@ export type BackendOutcome =
 /** Cuts what a backend sends during login into responses, bounded, looking at each byte once. */
 export class BackendReader {
   /** What may come during login, and one read more: it may hold the last reply and what follows it. */
-  readonly #input = new ByteQueue(2 * IMAP_UPSTREAM_LOGIN_BYTES);
+  readonly #input = new ByteQueue(2 * imapLimits.upstreamLoginBytes);
   #consumed = 0;
   #scanned = 0;
   #lineStart = 0;
@@ -77,11 +77,11 @@ export class BackendReader {
 
   next(): BackendOutcome {
     for (;;) {
-      const lineEnd = this.#input.indexOf(LF, this.#scanned);
+      const lineEnd = this.#input.indexOf(lf, this.#scanned);
       const seen = lineEnd === -1 ? Math.max(this.#scanned, this.#input.length) : lineEnd + 1;
       const isTooMuch =
-        seen - this.#lineStart > IMAP_UPSTREAM_LINE_BYTES ||
-        this.#consumed + seen > IMAP_UPSTREAM_LOGIN_BYTES;
+        seen - this.#lineStart > imapLimits.upstreamLineBytes ||
+        this.#consumed + seen > imapLimits.upstreamLoginBytes;
       if (isTooMuch) return { kind: 'too-much' };
       if (lineEnd === -1) {
         this.#scanned = seen;

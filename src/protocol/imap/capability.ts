@@ -1,5 +1,5 @@
-import { IMAP_CAPABILITIES_BYTES } from '../limits.ts';
-import { OFFERED_MECHANISMS } from '../sasl/offered.ts';
+import { offeredMechanisms } from '../sasl/offered.ts';
+import { imapLimits } from './limits.ts';
 
 /** Whether what the client says is encrypted. A clear-text listener adds its own member and list (wire 1). */
 export type TlsState = 'established';
@@ -16,7 +16,7 @@ export function preLoginCapabilities(tls: TlsState): string {
         'SASL-IR',
         'LITERAL-',
         'ID',
-        ...OFFERED_MECHANISMS.map((name) => `AUTH=${name}`),
+        ...offeredMechanisms.map((name) => `AUTH=${name}`),
       ].join(' ');
     default:
       return tls satisfies never;
@@ -33,7 +33,7 @@ export function filterCapabilities(list: string): string | null {
   for (const token of list.split(' ')) {
     if (!/^[!#$&'+,\-./0-9:;<=>?@A-Z^_`a-z|~]+$/.test(token) || isOfLogin(token)) continue;
     length += token.length + 1;
-    if (length > IMAP_CAPABILITIES_BYTES) break;
+    if (length > imapLimits.capabilitiesBytes) break;
     kept.push(token);
   }
   return kept.length === 0 ? null : kept.join(' ');
@@ -46,10 +46,10 @@ export function hasCapability(list: string | null, name: string): boolean {
 
 function isOfLogin(token: string): boolean {
   const name = token.toUpperCase();
-  return LOGIN_CAPABILITIES.has(name) || name.startsWith('AUTH=');
+  return loginCapabilities.has(name) || name.startsWith('AUTH=');
 }
 
-const LOGIN_CAPABILITIES: ReadonlySet<string> = new Set([
+const loginCapabilities: ReadonlySet<string> = new Set([
   'STARTTLS',
   'LOGIN',
   'LOGINDISABLED',

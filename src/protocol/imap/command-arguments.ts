@@ -1,22 +1,22 @@
 import { Secret } from '../../secret.ts';
-import { IMAP_ID_KEY_BYTES, IMAP_ID_PAIRS, IMAP_ID_VALUE_BYTES } from '../limits.ts';
 import { type Argument, ArgumentCursor } from './grammar.ts';
+import { imapLimits } from './limits.ts';
 
-/** How many letters an app password has, which people write with spaces between (design 3). */
-const APP_PASSWORD_LETTERS = 16;
+/** How many letters an app password has, which people write with spaces between (requirements 3.7). */
+const appPasswordLetters = 16;
 
 export type LoginArguments =
   | { readonly kind: 'login'; readonly name: Buffer; readonly password: Secret }
   | { readonly kind: 'bad'; readonly text: string };
 
 /**
- * RFC 3501 section 6.2.3. An app password with its spaces and without quotes is put together (wire 27): a script
+ * RFC 3501 6.2.3. An app password with its spaces and without quotes is put together (wire 27): a script
  * would otherwise be told of a wrong password. Zeroes every part of the password it does not give.
  */
 export function parseLogin(args: Buffer): LoginArguments {
   const cursor = new ArgumentCursor(args);
   const found: Argument[] = [];
-  while (!cursor.atEnd() && found.length <= APP_PASSWORD_LETTERS + 1) {
+  while (!cursor.atEnd() && found.length <= appPasswordLetters + 1) {
     const argument = cursor.astring();
     if (argument === null || !isSeparated(cursor)) {
       wipe(found);
@@ -32,7 +32,7 @@ export function parseLogin(args: Buffer): LoginArguments {
   const joined = Buffer.concat(parts.map((part) => part.bytes));
   const isAppPassword =
     parts.every((part) => part.form === 'atom') &&
-    joined.length === APP_PASSWORD_LETTERS &&
+    joined.length === appPasswordLetters &&
     joined.every(isLetter);
   wipe(parts);
   if (isAppPassword) return { kind: 'login', name: name.bytes, password: new Secret(joined) };
@@ -40,7 +40,7 @@ export function parseLogin(args: Buffer): LoginArguments {
   return { kind: 'bad', text: 'Too many arguments to LOGIN (quote the password).' };
 }
 
-/** RFC 3501 section 6.2.2 with RFC 4959: null where the client sent no initial response, empty where it sent `=`. */
+/** RFC 3501 6.2.2 with RFC 4959: null where the client sent no initial response, empty where it sent `=`. */
 export type AuthenticateArguments = { readonly mechanism: string; readonly initial: Buffer | null };
 
 /** The initial response is still base64; the caller zeroes it. Null: no mechanism. */
@@ -56,7 +56,7 @@ export function parseAuthenticate(args: Buffer): AuthenticateArguments | null {
 }
 
 /**
- * RFC 2971 section 3.1, in every spelling clients use: NIL, (), quoted, atoms, literals, NIL values (wire 7).
+ * RFC 2971 3.1, in every spelling clients use: NIL, (), quoted, atoms, literals, NIL values (wire 7).
  * Keys in small letters, values with control characters replaced; `x-` keys are left out, because a backend
  * that trusts the gateway would believe them (wire 9). Null: not an ID list, or over its limits.
  */
@@ -70,8 +70,8 @@ export function parseId(args: Buffer): ReadonlyMap<string, string> | null {
     const key = cursor.astring();
     if (key === null || cursor.atEnd()) return null;
     const value = cursor.astring();
-    if (value === null || pairs === IMAP_ID_PAIRS) return null;
-    if (key.bytes.length > IMAP_ID_KEY_BYTES || value.bytes.length > IMAP_ID_VALUE_BYTES) return null;
+    if (value === null || pairs === imapLimits.idPairs) return null;
+    if (key.bytes.length > imapLimits.idKeyBytes || value.bytes.length > imapLimits.idValueBytes) return null;
     const name = readable(key.bytes).toLowerCase();
     if (!isNil(value) && !name.startsWith('x-')) fields.set(name, readable(value.bytes));
   }

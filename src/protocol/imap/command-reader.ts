@@ -1,11 +1,11 @@
 import { ByteQueue } from '../bytes.ts';
-import { IMAP_COMMAND_BYTES, IMAP_HELD_BYTES, IMAP_LITERAL_BYTES, IMAP_LITERALS } from '../limits.ts';
 import { literalAtEnd, parseHead, withoutCr } from './grammar.ts';
+import { imapLimits } from './limits.ts';
 
-const LF = 0x0a;
+const lf = 0x0a;
 
-/** RFC 9110 section 9 and friends: a browser that was led here must not be talked to (wire 12, 91). */
-const OTHER_PROTOCOL = /^(?:(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|TRACE|PATCH|PRI) |Host:)/i;
+/** RFC 9110 9 and friends: a browser that was led here must not be talked to (wire 12, 91). */
+const otherProtocol = /^(?:(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|TRACE|PATCH|PRI) |Host:)/i;
 
 /** A whole command; its arguments are a copy, with their literals in place and without the last line end. */
 export interface Command {
@@ -40,7 +40,7 @@ export type LineOutcome =
  * nothing else; a rejected one still owns its `{n+}` literals, or their bytes would run as commands (wire 20, 21).
  */
 export class CommandReader {
-  readonly #input = new ByteQueue(IMAP_HELD_BYTES);
+  readonly #input = new ByteQueue(imapLimits.heldBytes);
   /** There is no line end to be found before this offset, which may lie behind what has arrived. */
   #scanned = 0;
   #lineStart = 0;
@@ -51,7 +51,7 @@ export class CommandReader {
    * needs more and then offers the rest, so that a large read never is in memory twice.
    */
   receive(bytes: Buffer): number {
-    const count = Math.max(0, Math.min(bytes.length, IMAP_COMMAND_BYTES - this.#input.length));
+    const count = Math.max(0, Math.min(bytes.length, imapLimits.commandBytes - this.#input.length));
     this.#input.append(bytes.subarray(0, count));
     return count;
   }
@@ -66,13 +66,13 @@ export class CommandReader {
   /** The next command. A synchronizing literal is agreed to only in a command that `takesLiterals` (wire 22). */
   next(takesLiterals: (name: string) => boolean): ReadOutcome {
     for (;;) {
-      const lineEnd = this.#input.indexOf(LF, this.#scanned);
+      const lineEnd = this.#input.indexOf(lf, this.#scanned);
       if (lineEnd === -1) {
         this.#scanned = Math.max(this.#scanned, this.#input.length);
-        if (this.#input.length < IMAP_COMMAND_BYTES) return { kind: 'need-more' };
+        if (this.#input.length < imapLimits.commandBytes) return { kind: 'need-more' };
         return this.#fail('too-long');
       }
-      if (lineEnd >= IMAP_COMMAND_BYTES) return this.#fail('too-long');
+      if (lineEnd >= imapLimits.commandBytes) return this.#fail('too-long');
 
       const line = withoutCr(this.#input.view(this.#lineStart, lineEnd));
       if (this.#lineStart === 0) {
@@ -80,16 +80,16 @@ export class CommandReader {
           this.#skip(lineEnd + 1);
           continue;
         }
-        if (OTHER_PROTOCOL.test(line.toString('latin1', 0, 16))) return this.#fail('other-protocol');
+        if (otherProtocol.test(line.toString('latin1', 0, 16))) return this.#fail('other-protocol');
       }
 
       const marker = literalAtEnd(line);
       if (marker === null) return this.#finish(this.#lineStart + line.length, lineEnd + 1);
       const literalEnd = lineEnd + 1 + marker.size;
       const isTooLarge =
-        marker.size > IMAP_LITERAL_BYTES ||
-        literalEnd >= IMAP_COMMAND_BYTES ||
-        ++this.#literals > IMAP_LITERALS;
+        marker.size > imapLimits.literalBytes ||
+        literalEnd >= imapLimits.commandBytes ||
+        ++this.#literals > imapLimits.literals;
       if (isTooLarge && !marker.isSynchronizing) return this.#fail('literal-too-large');
       if (marker.isSynchronizing) {
         const head = parseHead(this.#input.view(0, lineEnd));
@@ -106,7 +106,7 @@ export class CommandReader {
 
   /** The next line as it is, of at most `maximumBytes`: a SASL response. The caller zeroes it. */
   nextLine(maximumBytes: number): LineOutcome {
-    const lineEnd = this.#input.indexOf(LF, this.#scanned);
+    const lineEnd = this.#input.indexOf(lf, this.#scanned);
     if (lineEnd === -1) this.#scanned = this.#input.length;
     const length = lineEnd === -1 ? this.#input.length : lineEnd;
     // One more, for the CR.

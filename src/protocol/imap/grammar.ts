@@ -1,24 +1,24 @@
-import { IMAP_TAG_BYTES } from '../limits.ts';
+import { imapLimits } from './limits.ts';
 
-const NUL = 0;
-const LF = 0x0a;
-const CR = 0x0d;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const PLUS = 0x2b;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
+const nul = 0;
+const lf = 0x0a;
+const cr = 0x0d;
+const space = 0x20;
+const quote = 0x22;
+const plus = 0x2b;
+const backslash = 0x5c;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
 
 /** More digits than any literal we take, so that a length cannot overflow. */
-const LITERAL_DIGITS = 10;
-const NAME_BYTES = 32;
+const literalDigits = 10;
+const nameBytes = 32;
 
-/** RFC 3501 section 9: ASTRING-CHAR, which is ATOM-CHAR and `]`. */
+/** RFC 3501 9: ASTRING-CHAR, which is ATOM-CHAR and `]`. */
 function isAstringByte(byte: number): boolean {
-  return byte > SPACE && byte < 0x7f && !ATOM_SPECIALS.has(byte);
+  return byte > space && byte < 0x7f && !atomSpecials.has(byte);
 }
-const ATOM_SPECIALS: ReadonlySet<number> = new Set(Buffer.from('(){%*"\\'));
+const atomSpecials: ReadonlySet<number> = new Set(Buffer.from('(){%*"\\'));
 
 /** Where a command begins: its tag, its name in capitals, and where its arguments start. */
 export type CommandHead =
@@ -28,13 +28,13 @@ export type CommandHead =
 
 /** Reads tag and name of a command; looks at no more than the two may take. */
 export function parseHead(line: Buffer): CommandHead {
-  const tagEnd = runLength(line, 0, IMAP_TAG_BYTES, (byte) => isAstringByte(byte) && byte !== PLUS);
-  if (tagEnd === 0 || line[tagEnd] !== SPACE) return { kind: 'broken', tag: null };
+  const tagEnd = runLength(line, 0, imapLimits.tagBytes, (byte) => isAstringByte(byte) && byte !== plus);
+  if (tagEnd === 0 || line[tagEnd] !== space) return { kind: 'broken', tag: null };
   const tag = line.toString('latin1', 0, tagEnd);
   const nameAt = skipSpaces(line, tagEnd);
-  const nameEnd = runLength(line, nameAt, NAME_BYTES, isAstringByte);
+  const nameEnd = runLength(line, nameAt, nameBytes, isAstringByte);
   const after = line[nameEnd];
-  const isWhole = after === undefined || after === SPACE || after === CR || after === LF;
+  const isWhole = after === undefined || after === space || after === cr || after === lf;
   if (nameEnd === nameAt || !isWhole) return { kind: 'broken', tag };
   const name = line.toString('latin1', nameAt, nameEnd).toUpperCase();
   return { kind: 'head', tag, name, argumentsAt: nameEnd };
@@ -43,21 +43,21 @@ export function parseHead(line: Buffer): CommandHead {
 /** The literal a line announces at its end, `{n}` or `{n+}`; a size beyond every limit reads as Infinity. */
 export interface LiteralMarker {
   readonly size: number;
-  /** The client waits for our `+` (RFC 3501 section 4.3). */
+  /** The client waits for our `+` (RFC 3501 4.3). */
   readonly isSynchronizing: boolean;
 }
 
-/** Looks at the end of any line, whatever it is: a rejected one owns its `{n+}` too (RFC 7888 section 3). */
+/** Looks at the end of any line, whatever it is: a rejected one owns its `{n+}` too (RFC 7888 3). */
 export function literalAtEnd(line: Buffer): LiteralMarker | null {
   let index = line.length - 1;
-  if (line[index] !== CLOSE_BRACE) return null;
-  const isSynchronizing = line[index - 1] !== PLUS;
+  if (line[index] !== closeBrace) return null;
+  const isSynchronizing = line[index - 1] !== plus;
   index -= isSynchronizing ? 1 : 2;
   const digitsEnd = index;
   while (isDigit(line[index])) index--;
-  if (line[index] !== OPEN_BRACE || index === digitsEnd) return null;
+  if (line[index] !== openBrace || index === digitsEnd) return null;
   const digits = line.toString('latin1', index + 1, digitsEnd + 1).replace(/^0+(?=\d)/, '');
-  return { size: digits.length > LITERAL_DIGITS ? Infinity : Number(digits), isSynchronizing };
+  return { size: digits.length > literalDigits ? Infinity : Number(digits), isSynchronizing };
 }
 
 /** An argument as bytes of its own. */
@@ -91,12 +91,12 @@ export class ArgumentCursor {
     return true;
   }
 
-  /** RFC 3501 section 9: astring, and bytes of 128 and more besides, which old clients send (wire 25). Null: none. */
+  /** RFC 3501 9: astring, and bytes of 128 and more besides, which old clients send (wire 25). Null: none. */
   astring(): Argument | null {
     switch (this.#bytes[this.#at]) {
-      case QUOTE:
+      case quote:
         return this.#quoted();
-      case OPEN_BRACE:
+      case openBrace:
         return this.#literal();
       default:
         return this.#atom();
@@ -128,36 +128,36 @@ export class ArgumentCursor {
     const bytes = Buffer.alloc(end - from);
     let length = 0;
     for (let index = from; index < end; index++) {
-      if (this.#bytes[index] === BACKSLASH) index++;
-      bytes[length++] = this.#bytes[index] ?? NUL;
+      if (this.#bytes[index] === backslash) index++;
+      bytes[length++] = this.#bytes[index] ?? nul;
     }
     this.#at = end + 1;
     return { form: 'quoted', bytes: bytes.subarray(0, length) };
   }
 
   #literal(): Argument | null {
-    const lineEnd = this.#bytes.indexOf(LF, this.#at);
+    const lineEnd = this.#bytes.indexOf(lf, this.#at);
     if (lineEnd === -1) return null;
     const marker = literalAtEnd(withoutCr(this.#bytes.subarray(this.#at, lineEnd)));
     const from = lineEnd + 1;
     if (marker === null || from + marker.size > this.#bytes.length) return null;
     const bytes = Buffer.from(this.#bytes.subarray(from, from + marker.size));
     this.#at = from + marker.size;
-    if (!bytes.includes(NUL)) return { form: 'literal', bytes };
+    if (!bytes.includes(nul)) return { form: 'literal', bytes };
     bytes.fill(0);
     return null;
   }
 }
 
-/** Where a quoted string ends whose text begins at `from`, or -1: unclosed, or broken (RFC 3501 section 9). */
+/** Where a quoted string ends whose text begins at `from`, or -1: unclosed, or broken (RFC 3501 9). */
 function closingQuote(bytes: Buffer, from: number): number {
   for (let index = from; index < bytes.length; index++) {
     const byte = bytes[index];
-    if (byte === QUOTE) return index;
-    if (byte === NUL || byte === CR || byte === LF) return -1;
-    if (byte === BACKSLASH) {
+    if (byte === quote) return index;
+    if (byte === nul || byte === cr || byte === lf) return -1;
+    if (byte === backslash) {
       const escaped = bytes[++index];
-      if (escaped !== QUOTE && escaped !== BACKSLASH) return -1;
+      if (escaped !== quote && escaped !== backslash) return -1;
     }
   }
   return -1;
@@ -165,18 +165,18 @@ function closingQuote(bytes: Buffer, from: number): number {
 
 /** A line without the CR of its CRLF. */
 export function withoutCr(line: Buffer): Buffer {
-  return line.at(-1) === CR ? line.subarray(0, -1) : line;
+  return line.at(-1) === cr ? line.subarray(0, -1) : line;
 }
 
 function skipSpaces(bytes: Buffer, from: number): number {
-  return runLength(bytes, from, bytes.length, (byte) => byte === SPACE);
+  return runLength(bytes, from, bytes.length, (byte) => byte === space);
 }
 
 /** The end of the run of `accepts` bytes that starts at `from`, of at most `maximum` bytes. */
 function runLength(bytes: Buffer, from: number, maximum: number, accepts: (byte: number) => boolean): number {
   const limit = Math.min(bytes.length, from + maximum);
   let end = from;
-  while (end < limit && accepts(bytes[end] ?? NUL)) end++;
+  while (end < limit && accepts(bytes[end] ?? nul)) end++;
   return end;
 }
 

@@ -1,16 +1,21 @@
-import { IMAP_BAD_COMMANDS, IMAP_FAILED_LOGINS } from '../limits.ts';
+import { imapLimits } from './limits.ts';
 import type { Connection, Refusal, Transition } from './preauth-state.ts';
 import { tagged, untagged } from './response.ts';
 
 /**
- * A login that did not succeed. The last one a connection may have is answered too, then it ends (wire 54). An outage is
- * not the client's failure: it may try again on this connection until the backend is back (wire 47).
+ * A login that did not succeed. The last failure a connection may have is answered too, then it ends (wire 54). An outage
+ * does not count: the client may try again on this connection until the backend is back (wire 47).
  */
-export function failed(connection: Connection, tag: string, { alert, code, text }: Refusal): Transition {
+export function failed(
+  connection: Connection,
+  tag: string,
+  { alert, code, text }: Refusal,
+  countsAsFailure: boolean,
+): Transition {
   const lines = [tagged(tag, 'NO', code, text)];
   if (alert !== null) lines.unshift(untagged('NO', 'ALERT', alert));
-  const failedLogins = connection.failedLogins + (code === 'UNAVAILABLE' ? 0 : 1);
-  if (failedLogins < IMAP_FAILED_LOGINS) return reply({ ...connection, failedLogins }, ...lines);
+  const failedLogins = connection.failedLogins + (countsAsFailure ? 1 : 0);
+  if (failedLogins < imapLimits.failedLogins) return reply({ ...connection, failedLogins }, ...lines);
   return end(connection, ...lines, untagged('BYE', null, 'Too many failed logins.'));
 }
 
@@ -18,7 +23,7 @@ export function failed(connection: Connection, tag: string, { alert, code, text 
 export function bad(connection: Connection, tag: string | null, text: string): Transition {
   const line = tagged(tag ?? '*', 'BAD', null, text);
   const badCommands = connection.badCommands + 1;
-  if (badCommands < IMAP_BAD_COMMANDS) return reply({ ...connection, badCommands }, line);
+  if (badCommands < imapLimits.badCommands) return reply({ ...connection, badCommands }, line);
   return end(connection, line, untagged('BYE', null, 'Too many invalid commands.'));
 }
 

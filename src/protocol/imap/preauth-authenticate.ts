@@ -1,14 +1,14 @@
 import { decodeBase64, encodeBase64 } from '../base64.ts';
-import { SASL_RESPONSE_BYTES } from '../limits.ts';
+import { saslLimits } from '../limits.ts';
 import type { SaslCredentials } from '../sasl/credentials.ts';
 import type { MechanismName, SaslMechanism } from '../sasl/mechanism.ts';
 import { startExchange } from '../sasl/offered.ts';
 import { parseAuthenticate } from './command-arguments.ts';
-import { bad, end, failed, reply } from './preauth-answer.ts';
-import type { Connection, Exchange, Refusal, Transition } from './preauth-state.ts';
+import { bad, end, reply } from './preauth-answer.ts';
+import type { Connection, Exchange, Transition } from './preauth-state.ts';
 import { continuation, tagged, untagged } from './response.ts';
 
-/** The AUTHENTICATE command: RFC 3501 section 6.2.2 with the initial response of RFC 4959. */
+/** The AUTHENTICATE command: RFC 3501 6.2.2 with the initial response of RFC 4959. */
 export function authenticate(connection: Connection, tag: string, args: Buffer): Transition {
   const parsed = parseAuthenticate(args);
   if (parsed === null) return bad(connection, tag, 'Invalid argument to AUTHENTICATE.');
@@ -21,16 +21,16 @@ export function authenticate(connection: Connection, tag: string, args: Buffer):
 
 /** The client's next line in an exchange; null where it has not arrived. */
 export function readResponse({ connection, tag, mechanism }: Exchange): Transition | null {
-  const outcome = connection.reader.nextLine(SASL_RESPONSE_BYTES);
+  const outcome = connection.reader.nextLine(saslLimits.responseBytes);
   switch (outcome.kind) {
     case 'need-more':
       return null;
     case 'error':
       return end(connection, untagged('BYE', 'TOOBIG', 'Response too long.'));
     case 'line': {
-      // RFC 3501 section 6.2.2: cancelled, which is neither a mistake nor a failed login (wire 34).
+      // RFC 3501 6.2.2: canceled, which is neither a mistake nor a failed login (wire 34).
       if (outcome.line.equals(Buffer.from('*'))) {
-        return reply(connection, tagged(tag, 'BAD', null, 'Authentication cancelled.'));
+        return reply(connection, tagged(tag, 'BAD', null, 'Authentication canceled.'));
       }
       const transition = decodeAndConverse(connection, tag, mechanism, outcome.line);
       outcome.line.fill(0);
@@ -68,7 +68,7 @@ function converse(
       return logIn(connection, tag, next.credentials, mechanism.name);
     case 'failure':
       if (next.reason === 'malformed') return bad(connection, tag, `Invalid ${mechanism.name} response.`);
-      return failed(connection, tag, WRONG);
+      return malformed(connection, tag, mechanism.name);
     default:
       return next satisfies never;
   }
@@ -85,7 +85,7 @@ export function logIn(
   // A line end in a name or password can only be meant for the backend's side (wire 24).
   if ([authzid, authcid, password.bytes()].some((bytes) => bytes.includes('\r') || bytes.includes('\n'))) {
     password.wipe();
-    return failed(connection, tag, WRONG);
+    return malformed(connection, tag, mechanism);
   }
   return {
     state: { name: 'verifying', connection, tag },
@@ -93,5 +93,14 @@ export function logIn(
   };
 }
 
-/** The same as the reply table says to every wrong login (design 7). */
-const WRONG: Refusal = { alert: null, code: 'AUTHENTICATIONFAILED', text: 'Authentication failed.' };
+/** Nobody's login is refused like a wrong password, and by whoever refuses those: it is counted and logged there. */
+function malformed(
+  connection: Connection,
+  tag: string,
+  mechanism: 'LOGIN command' | MechanismName,
+): Transition {
+  return {
+    state: { name: 'verifying', connection, tag },
+    effects: [{ type: 'malformed-login', mechanism }],
+  };
+}

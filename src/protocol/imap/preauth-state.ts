@@ -9,8 +9,8 @@ export type PreauthEvent =
   | { readonly type: 'received'; readonly bytes: Buffer }
   /** Answers `log-in`; `capabilities` is the backend's filtered list, `text` that of the tagged OK. */
   | { readonly type: 'accepted'; readonly capabilities: string | null; readonly text: string }
-  /** Answers `log-in`. */
-  | { readonly type: 'refused'; readonly refusal: Refusal }
+  /** Answers `log-in` and `malformed-login`; one that counts brings the client nearer to being shown out (wire 54). */
+  | { readonly type: 'refused'; readonly refusal: Refusal; readonly countsAsFailure: boolean }
   /** The deadline for logging in has passed. */
   | { readonly type: 'expired' }
   | { readonly type: 'draining' };
@@ -26,6 +26,8 @@ export type PreauthEffect =
       readonly credentials: SaslCredentials;
       readonly mechanism: 'LOGIN command' | MechanismName;
     }
+  /** Credentials that are nobody's: no name (wire 86), or a line end in them (wire 24). To be answered by `refused`. */
+  | { readonly type: 'malformed-login'; readonly mechanism: 'LOGIN command' | MechanismName }
   /** From here on bytes are copied; `leftover` was already read and goes to the backend first (wire 56). */
   | { readonly type: 'splice'; readonly leftover: Buffer }
   | { readonly type: 'close' };

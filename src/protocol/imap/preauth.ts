@@ -5,10 +5,10 @@
  * alone. Whatever arrives, a state holds no more than limits.ts allows.
  */
 
-import { IMAP_COMMANDS } from '../limits.ts';
 import { preLoginCapabilities } from './capability.ts';
 import { parseId, parseLogin } from './command-arguments.ts';
 import { type Command, CommandReader, type ReadOutcome } from './command-reader.ts';
+import { imapLimits } from './limits.ts';
 import { bad, end, failed, reply } from './preauth-answer.ts';
 import { authenticate, logIn, readResponse } from './preauth-authenticate.ts';
 import type {
@@ -44,7 +44,7 @@ export function step(state: PreauthState, event: PreauthEvent): Transition {
     case 'accepted':
       return accept(verifying(state), event.capabilities, event.text);
     case 'refused':
-      return refuse(verifying(state), event.refusal);
+      return refuse(verifying(state), event.refusal, event.countsAsFailure);
     case 'expired':
       return farewell(state, untagged('BYE', null, 'Disconnected for inactivity.'));
     case 'draining':
@@ -104,7 +104,7 @@ function readCommand({ connection }: Ready): Transition | null {
     case 'error':
       return unreadable(connection, outcome);
     case 'command':
-      if (connection.commands === IMAP_COMMANDS) {
+      if (connection.commands === imapLimits.commands) {
         return end(connection, untagged('BYE', null, 'Too many commands before login.'));
       }
       return performAndForget({ ...connection, commands: connection.commands + 1 }, outcome.command);
@@ -141,7 +141,7 @@ function performAndForget(connection: Connection, command: Command): Transition 
 function perform(connection: Connection, { tag, name, args }: Command): Transition {
   const hasArguments = args.some((byte) => byte !== 0x20);
   switch (name) {
-    // RFC 3501 section 6.1.1
+    // RFC 3501 6.1.1
     case 'CAPABILITY': {
       if (hasArguments) return bad(connection, tag, 'CAPABILITY takes no arguments.');
       const list = untaggedData(`CAPABILITY ${preLoginCapabilities('established')}`);
@@ -151,11 +151,11 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
         tagged(tag, 'OK', null, 'CAPABILITY completed.'),
       );
     }
-    // RFC 3501 section 6.1.2
+    // RFC 3501 6.1.2
     case 'NOOP':
       if (hasArguments) return bad(connection, tag, 'NOOP takes no arguments.');
       return reply(connection, tagged(tag, 'OK', null, 'NOOP completed.'));
-    // RFC 3501 section 6.1.3: BYE first.
+    // RFC 3501 6.1.3: BYE first.
     case 'LOGOUT':
       if (hasArguments) return bad(connection, tag, 'LOGOUT takes no arguments.');
       return end(
@@ -163,7 +163,7 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
         untagged('BYE', null, 'Logging out.'),
         tagged(tag, 'OK', null, 'LOGOUT completed.'),
       );
-    // RFC 2971 section 3.1
+    // RFC 2971 3.1
     case 'ID': {
       const fields = parseId(args);
       if (fields === null) return bad(connection, tag, 'Invalid ID list.');
@@ -181,14 +181,14 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
         untaggedData('ENABLED'),
         tagged(tag, 'OK', null, 'ENABLE has no effect before login.'),
       );
-    // RFC 3501 section 6.2.3
+    // RFC 3501 6.2.3
     case 'LOGIN': {
       const parsed = parseLogin(args);
       if (parsed.kind === 'bad') return bad(connection, tag, parsed.text);
       const credentials = { authzid: Buffer.alloc(0), authcid: parsed.name, password: parsed.password };
       return logIn(connection, tag, credentials, 'LOGIN command');
     }
-    // RFC 3501 section 6.2.2
+    // RFC 3501 6.2.2
     case 'AUTHENTICATE':
       return authenticate(connection, tag, args);
     default:
@@ -210,8 +210,8 @@ function accept({ connection, tag }: Verifying, capabilities: string | null, tex
 }
 
 /** The refusal, and the answers to what had been sent behind the login: those bytes are ours now (wire 57). */
-function refuse({ connection, tag }: Verifying, refusal: Refusal): Transition {
-  const refused = failed(connection, tag, refusal);
+function refuse({ connection, tag }: Verifying, refusal: Refusal, countsAsFailure: boolean): Transition {
+  const refused = failed(connection, tag, refusal, countsAsFailure);
   if (refused.state.name === 'closed') return refused;
   const resumed = receive(refused.state, Buffer.alloc(0));
   return { state: resumed.state, effects: [...refused.effects, ...resumed.effects] };

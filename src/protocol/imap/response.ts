@@ -1,4 +1,4 @@
-import { FOREIGN_TEXT_BYTES, IMAP_LINE_BYTES } from '../limits.ts';
+import { imapLimits } from './limits.ts';
 
 /**
  * The one writer of IMAP lines, toward clients and toward backends. A value with a CR, LF, NUL, other control
@@ -6,10 +6,10 @@ import { FOREIGN_TEXT_BYTES, IMAP_LINE_BYTES } from '../limits.ts';
  * Texts of others go through {@link foreignText} first.
  */
 
-/** RFC 3501 section 7.1: what a response line says of a command or of the connection. */
+/** RFC 3501 7.1: what a response line says of a command or of the connection. */
 export type Status = 'OK' | 'NO' | 'BAD' | 'BYE';
 
-/** `tag OK [code] text`; code and text as RFC 3501 sections 7.1 and 9 have them. */
+/** `tag OK [code] text`; code and text as RFC 3501 7.1, 9 have them. */
 export function tagged(tag: string, status: Status, code: string | null, text: string): Buffer {
   if (code !== null && !/^[^[\]]+$/.test(code)) throw new TypeError('not a response code');
   // Without a code of ours the text's own bracket would be read as one.
@@ -27,7 +27,7 @@ export function untaggedData(data: string): Buffer {
   return line(`* ${data}`);
 }
 
-/** RFC 3501 section 7.5: `+ ` and base64 or text. The space stays where nothing follows (wire 31). */
+/** RFC 3501 7.5: `+ ` and base64 or text. The space stays where nothing follows (wire 31). */
 export function continuation(text: string): Buffer {
   return line(`+ ${text}`);
 }
@@ -42,7 +42,7 @@ export function bareLine(text: string): Buffer {
   return line(text);
 }
 
-/** RFC 3501 section 9: quoted. */
+/** RFC 3501 9: quoted. */
 export function quoted(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
 }
@@ -54,13 +54,13 @@ export function quoted(value: string): string {
 export function foreignText(text: string): string {
   const harmless = text.replace(/[^\x20-\x7e]+/g, ' ').replace(/[A-Za-z0-9+/=]{24,}/g, '...');
   return harmless
-    .slice(0, FOREIGN_TEXT_BYTES)
+    .slice(0, imapLimits.foreignTextBytes)
     .replace(/^[\s[\]]+/, '')
     .trimEnd();
 }
 
 function line(text: string): Buffer {
   if (!/^[\x20-\x7e]*$/.test(text)) throw new TypeError('an IMAP line may hold printable ASCII only');
-  if (text.length > IMAP_LINE_BYTES - 2) throw new TypeError('an IMAP line may not be that long');
+  if (text.length > imapLimits.lineBytes - 2) throw new TypeError('an IMAP line may not be that long');
   return Buffer.from(`${text}\r\n`, 'latin1');
 }

@@ -1,16 +1,11 @@
 import type { Secret } from '../../secret.ts';
 import { encodeBase64 } from '../base64.ts';
 import { ByteQueue } from '../bytes.ts';
-import {
-  IMAP_ID_KEY_BYTES,
-  IMAP_ID_PAIRS,
-  IMAP_ID_VALUE_BYTES,
-  IMAP_UPSTREAM_LOGIN_BYTES,
-} from '../limits.ts';
 import { plainMessage } from '../sasl/plain.ts';
 import { type BackendRefusal, readRefusal } from './backend-refusal.ts';
 import { BackendReader, type BackendReply } from './backend-reply.ts';
 import { filterCapabilities, hasCapability } from './capability.ts';
+import { imapLimits } from './limits.ts';
 import { bareLine, command, foreignText, quoted } from './response.ts';
 
 /** Whom to log in, and how. */
@@ -90,7 +85,7 @@ type Reading = Exclude<UpstreamLoginState, { name: 'handshake' | 'ended' }>;
 type Transition = { readonly state: UpstreamLoginState; readonly effects: readonly UpstreamLoginEffect[] };
 
 /** Our own tags toward the backend, by the state that waits for their reply. */
-const TAGS = { starttls: 'S', capability: 'C', id: 'I', challenge: 'L', outcome: 'L', listing: 'P' };
+const tags = { starttls: 'S', capability: 'C', id: 'I', challenge: 'L', outcome: 'L', listing: 'P' };
 
 /**
  * The state of a connection on which the backend is to greet. Throws on an order that cannot be said safely:
@@ -98,7 +93,7 @@ const TAGS = { starttls: 'S', capability: 'C', id: 'I', challenge: 'L', outcome:
  */
 export function startUpstreamLogin(order: UpstreamLoginOrder): UpstreamLoginState {
   plainMessage(order).fill(0);
-  const idCommand = order.id === null ? null : command(TAGS.id, 'ID', [idList(order.id)]);
+  const idCommand = order.id === null ? null : command(tags.id, 'ID', [idList(order.id)]);
   return { name: 'greeting', plan: { order, idCommand }, reader: new BackendReader() };
 }
 
@@ -185,7 +180,7 @@ function greeted(plan: Plan, reader: BackendReader, reply: BackendReply): Transi
   if (reply.status !== 'OK')
     return fail('greeting', `greeted with ${reply.status}: ${foreignText(reply.text)}`);
   if (plan.order.startTls)
-    return send({ name: 'starttls', plan, reader }, command(TAGS.starttls, 'STARTTLS'));
+    return send({ name: 'starttls', plan, reader }, command(tags.starttls, 'STARTTLS'));
   if (reply.code?.name !== 'CAPABILITY') return askCapability(plan, reader);
   return identify(plan, reader, reply.code.argument);
 }
@@ -195,7 +190,7 @@ function answered(
   state: Exclude<Reading, { name: 'greeting' }>,
   reply: BackendReply & { kind: 'status' },
 ): Transition {
-  if (reply.tag !== TAGS[state.name]) return unasked();
+  if (reply.tag !== tags[state.name]) return unasked();
   const isOk = reply.status === 'OK';
   switch (state.name) {
     case 'starttls':
@@ -216,8 +211,8 @@ function answered(
       const listed = reply.code?.name === 'CAPABILITY' ? reply.code.argument : state.listed;
       const { reader, offered } = state;
       if (listed !== null) return loggedIn(listed, reader.takeAll());
-      const kept = new ByteQueue(IMAP_UPSTREAM_LOGIN_BYTES);
-      return send({ name: 'listing', reader, offered, listed, kept }, command(TAGS.listing, 'CAPABILITY'));
+      const kept = new ByteQueue(imapLimits.upstreamLoginBytes);
+      return send({ name: 'listing', reader, offered, listed, kept }, command(tags.listing, 'CAPABILITY'));
     }
     case 'listing':
       return loggedIn(
@@ -230,7 +225,7 @@ function answered(
 }
 
 function askCapability(plan: Plan, reader: BackendReader): Transition {
-  return send({ name: 'capability', plan, reader, offered: '' }, command(TAGS.capability, 'CAPABILITY'));
+  return send({ name: 'capability', plan, reader, offered: '' }, command(tags.capability, 'CAPABILITY'));
 }
 
 function identify(plan: Plan, reader: BackendReader, offered: string): Transition {
@@ -243,10 +238,10 @@ function authenticate(plan: Plan, reader: BackendReader, offered: string): Trans
   if (!hasCapability(offered, 'SASL-IR')) {
     return send(
       { name: 'challenge', plan, reader, offered },
-      command(TAGS.challenge, 'AUTHENTICATE', ['PLAIN']),
+      command(tags.challenge, 'AUTHENTICATE', ['PLAIN']),
     );
   }
-  const bytes = command(TAGS.outcome, 'AUTHENTICATE', ['PLAIN', credentials(plan.order)]);
+  const bytes = command(tags.outcome, 'AUTHENTICATE', ['PLAIN', credentials(plan.order)]);
   return send({ name: 'outcome', reader, offered, listed: null }, bytes);
 }
 
@@ -291,8 +286,10 @@ function send(state: UpstreamLoginState, bytes: Buffer): Transition {
 
 function idList(id: ReadonlyMap<string, string>): string {
   const isWithin =
-    id.size <= IMAP_ID_PAIRS &&
-    [...id].every(([key, value]) => key.length <= IMAP_ID_KEY_BYTES && value.length <= IMAP_ID_VALUE_BYTES);
+    id.size <= imapLimits.idPairs &&
+    [...id].every(
+      ([key, value]) => key.length <= imapLimits.idKeyBytes && value.length <= imapLimits.idValueBytes,
+    );
   // A value too long makes Dovecot hang up (wire 71).
   if (!isWithin) throw new RangeError('ID beyond the limits of RFC 2971');
   return `(${[...id].map(([key, value]) => `${quoted(key)} ${quoted(value)}`).join(' ')})`;

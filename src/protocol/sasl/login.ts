@@ -2,8 +2,8 @@ import { Secret } from '../../secret.ts';
 import type { SaslMechanism, SaslStep } from './mechanism.ts';
 
 /** Exactly these: Thunderbird, Outlook and printers compare them, and the draft's "User Name" fails (wire 75). */
-const USERNAME_PROMPT = 'Username:';
-const PASSWORD_PROMPT = 'Password:';
+const usernamePrompt = 'Username:';
+const passwordPrompt = 'Password:';
 
 /** LOGIN, the obsolete mechanism of two prompts (draft-murchison-sasl-login); it has no authzid. */
 export class LoginExchange implements SaslMechanism {
@@ -11,10 +11,10 @@ export class LoginExchange implements SaslMechanism {
   #authcid: Buffer | null = null;
 
   next(response: Buffer | null): SaslStep {
-    if (response === null) return { kind: 'challenge', challenge: Buffer.from(USERNAME_PROMPT) };
+    if (response === null) return { kind: 'challenge', challenge: Buffer.from(usernamePrompt) };
     if (this.#authcid === null) {
       this.#authcid = Buffer.from(response);
-      return { kind: 'challenge', challenge: Buffer.from(PASSWORD_PROMPT) };
+      return { kind: 'challenge', challenge: Buffer.from(passwordPrompt) };
     }
     const step = this.#finish(this.#authcid, response);
     response.fill(0);

@@ -12,13 +12,13 @@ export type SaslStep =
     };
 
 /**
- * The server side of one SASL exchange (RFC 4422 section 3), decoded bytes in and out. Good for one exchange;
+ * The server side of one SASL exchange (RFC 4422 3), decoded bytes in and out. Good for one exchange;
  * an aborted one is simply dropped.
  */
 export interface SaslMechanism {
   readonly name: MechanismName;
   /**
-   * First the initial response: null where the client gave none, which is not an empty one (RFC 4959 section 3).
+   * First the initial response: null where the client gave none, which is not an empty one (RFC 4959 3).
    * Zeroes a response that held the password; what it keeps or gives are copies.
    */
   next(response: Buffer | null): SaslStep;

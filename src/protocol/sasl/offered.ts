@@ -6,9 +6,9 @@ import { PlainExchange } from './plain.ts';
  * In the order they are announced. No CRAM-MD5, DIGEST-MD5 or SCRAM: a hash at rest needs the password itself,
  * and clients would try those first (wire 41).
  */
-export const OFFERED_MECHANISMS: readonly MechanismName[] = ['PLAIN', 'LOGIN'];
+export const offeredMechanisms: readonly MechanismName[] = ['PLAIN', 'LOGIN'];
 
-/** Starts an exchange, or gives null for a mechanism that is not offered. Names have no case (RFC 4422 section 3.1). */
+/** Starts an exchange, or gives null for a mechanism that is not offered. Names have no case (RFC 4422 3.1). */
 export function startExchange(name: string): SaslMechanism | null {
   switch (name.toUpperCase()) {
     case 'PLAIN':

@@ -2,7 +2,7 @@ import { Secret } from '../../secret.ts';
 import { hasControlByte } from '../bytes.ts';
 import type { SaslMechanism, SaslStep } from './mechanism.ts';
 
-const NUL = 0;
+const nul = 0;
 
 /** PLAIN (RFC 4616), server side: `authzid NUL authcid NUL password`. */
 export class PlainExchange implements SaslMechanism {
@@ -17,10 +17,10 @@ export class PlainExchange implements SaslMechanism {
 }
 
 function parsePlain(message: Buffer): SaslStep {
-  const first = message.indexOf(NUL);
-  const second = first === -1 ? -1 : message.indexOf(NUL, first + 1);
+  const first = message.indexOf(nul);
+  const second = first === -1 ? -1 : message.indexOf(nul, first + 1);
   // A third NUL would let two readers of one message disagree on who logs in (S-05).
-  if (second === -1 || message.includes(NUL, second + 1)) return { kind: 'failure', reason: 'malformed' };
+  if (second === -1 || message.includes(nul, second + 1)) return { kind: 'failure', reason: 'malformed' };
   const authcid = Buffer.from(message.subarray(first + 1, second));
   // Taking the authzid instead would let a client choose the name that is never checked (wire 86).
   if (authcid.length === 0) return { kind: 'failure', reason: 'no-authcid' };

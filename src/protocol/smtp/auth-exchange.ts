@@ -1,5 +1,5 @@
 import { decodeBase64, encodeBase64 } from '../base64.ts';
-import { SASL_RESPONSE_BYTES } from '../limits.ts';
+import { saslLimits } from '../limits.ts';
 import type { SaslCredentials } from '../sasl/credentials.ts';
 import type { SaslMechanism } from '../sasl/mechanism.ts';
 import { startExchange } from '../sasl/offered.ts';
@@ -37,7 +37,7 @@ export function continueAuth(exchange: SaslMechanism, line: Buffer): AuthStep {
 }
 
 function decode(exchange: SaslMechanism, text: Buffer): AuthStep {
-  if (text.length > SASL_RESPONSE_BYTES) {
+  if (text.length > saslLimits.responseBytes) {
     return refused(500, '5.5.6', 'Authentication exchange line is too long');
   }
   const response = decodeBase64(text);

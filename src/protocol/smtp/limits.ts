@@ -1,8 +1,8 @@
-/** Sizes of the submission protocol in bytes, line ends included, and counts. Those of SASL are in ../limits.ts. */
+/** What bounds an SMTP client, and a backend all the way: sizes in bytes, line ends included, and counts, each with its origin. */
 export const smtpLimits = {
   /** A line of the client of any kind: an AUTH response with its command. */
   inputLineBytes: 12_800,
-  /** RFC 5321 4.5.3.1.4 names 512; longer lines are what ESMTP parameters need (1.9). */
+  /** RFC 5321 4.5.3.1.4 names 512; longer lines are what ESMTP parameters need. */
   commandLineBytes: 2_048,
   /** RFC 5321 4.5.3.1.3 names 256 as the least; variable envelope senders exceed it. */
   pathBytes: 512,

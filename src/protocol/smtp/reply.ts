@@ -70,6 +70,18 @@ export function forClient(reply: Reply, fallback: string): ClientReply {
   return { code: reply.code, enhanced: reply.enhanced ?? fallback, text: clientText(text) };
 }
 
+/**
+ * The one writer of replies toward clients (RFC 5321 4.2.1), a line for each text, at least one. No text can become a
+ * second line (S-10), whoever wrote it. `enhanced` is empty where the reply has none (RFC 2034 4: 220, 334, 354).
+ */
+export function encodeReply(code: number, enhanced: string, texts: readonly string[]): Buffer {
+  const lines = texts.map((text, index) => {
+    const words = [enhanced, clientText(text)].filter((word) => word !== '');
+    return `${code}${index + 1 < texts.length ? '-' : ' '}${words.join(' ')}\r\n`;
+  });
+  return Buffer.from(lines.join(''), 'latin1');
+}
+
 /** Text made fit for one reply line: everything but printable ASCII becomes `?`, and the end is cut off. */
 export function clientText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, smtpLimits.clientTextBytes);

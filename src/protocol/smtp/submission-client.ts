@@ -137,7 +137,7 @@ function answer(state: Listening, reply: Reply): SubmissionStep {
           effects: [{ type: 'replied', reply }],
         };
       }
-      // Taken as success it would be the acknowledgement of a message that was never sent.
+      // Taken as success it would be the acknowledgment of a message that was never sent.
       if (reply.code < 400) return fail('protocol', `DATA was answered ${describeReply(reply)}`);
       return settle(state.open, reply);
     case 'body':
@@ -166,8 +166,8 @@ function introduce(opening: Opening, extensions: ReadonlyMap<string, string>): S
     return { state: { name: 'starttls', opening, reader: emptyReader }, effects: [send('STARTTLS')] };
   }
   const attributes = extensions.get('XCLIENT');
-  if (order.client !== null && !opening.announced && attributes !== undefined) {
-    const lines = xclientLines(order.client, attributes);
+  if (order.peer !== null && !opening.announced && attributes !== undefined) {
+    const lines = xclientLines(order.peer, attributes);
     if (lines.length > 0) return sendXclient(opening, lines);
   }
   return authenticate(opening, extensions);

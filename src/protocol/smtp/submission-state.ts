@@ -1,8 +1,8 @@
 import type { Secret } from '../../secret.ts';
+import type { ForwardedPeer } from '../forwarded-peer.ts';
 import type { DataEncoder } from './data-encoder.ts';
 import type { MailOrder, RcptOrder } from './envelope.ts';
 import type { Reply, ReplyReader } from './reply.ts';
-import type { ForwardedClient } from './xclient.ts';
 
 /** How the backend is opened. */
 export interface SubmissionOrder {
@@ -15,7 +15,7 @@ export interface SubmissionOrder {
   readonly authcid: string;
   readonly password: Secret;
   /** null: the backend is not told whom it serves. */
-  readonly client: ForwardedClient | null;
+  readonly peer: ForwardedPeer | null;
 }
 
 /** Beside the first three, orders: one at a time, each after the reply to the one before. */

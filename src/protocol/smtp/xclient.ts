@@ -1,28 +1,19 @@
+import type { ForwardedPeer } from '../forwarded-peer.ts';
 import { smtpLimits } from './limits.ts';
 import { encodeXtext } from './xtext.ts';
 
-/** Whom the backend is told it serves (XCLIENT, as Postfix and Dovecot take it). */
-export interface ForwardedClient {
-  /** IPv4 or IPv6, textual; a zone is left out. */
-  readonly address: string;
-  readonly port: number;
-  /** Argument of EHLO or HELO as the client sent it. */
-  readonly helo: string;
-  readonly protocol: 'SMTP' | 'ESMTP';
-}
-
 /**
- * XCLIENT commands for the attributes the backend lists, none of them longer than 512 octets (wire 129, 130).
- * Empty where it lists none of ours. LOGIN is never sent: the backend shall see a proof, not a claim.
+ * XCLIENT commands, as Postfix and Dovecot take them, for the attributes the backend lists, none of them longer than
+ * 512 octets (wire 129, 130). Empty where it lists none of ours; a zone of the address is left out. LOGIN is never sent: the backend shall see a proof, not a claim.
  */
-export function xclientLines(client: ForwardedClient, listed: string): readonly string[] {
+export function xclientLines(peer: ForwardedPeer, listed: string): readonly string[] {
   const values: Readonly<Record<string, string>> = {
     // Left alone it keeps naming the gateway, and a rule for its name would serve everybody.
     NAME: '[UNAVAILABLE]',
-    ADDR: client.address.includes(':') ? `IPV6:${client.address.replace(/%.*$/, '')}` : client.address,
-    PORT: String(client.port),
-    PROTO: client.protocol,
-    HELO: client.helo,
+    ADDR: peer.address.includes(':') ? `IPV6:${peer.address.replace(/%.*$/, '')}` : peer.address,
+    PORT: String(peer.port),
+    PROTO: peer.helo?.isExtended === true ? 'ESMTP' : 'SMTP',
+    HELO: peer.helo?.name ?? '',
   };
   const known = new Set(listed.toUpperCase().split(' '));
   const lines: string[] = [];

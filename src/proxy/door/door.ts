@@ -21,12 +21,12 @@ export interface Peer {
 export interface Connection {
   readonly socket: TLSSocket;
   readonly peer: Peer;
-  /** 12 characters, in every log record and towards the backend. */
+  /** 12 characters, in every log record and toward the backend. */
   readonly sessionId: string;
   readonly logger: Logger;
 }
 
-/** One mail protocol towards clients. */
+/** One mail protocol toward clients. */
 export interface Door {
   /** Takes the connection over, `error` events included. */
   accept(connection: Connection): void;

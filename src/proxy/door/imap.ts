@@ -1,28 +1,29 @@
-import { farewellTimeMs, ImapConnection } from '../imap/connection.ts';
+import { untagged } from '../../protocol/imap/response.ts';
+import { sayFarewell } from '../farewell.ts';
+import { ImapConversation } from '../imap/conversation.ts';
 import type { Door, DoorParts } from './door.ts';
 
-/** The IMAP door: drives one pre-auth machine per connection, then hands both sockets to the splice. */
+/** The IMAP door: one pre-auth machine per connection, then a splice of both sockets. */
 export function createImapDoor(parts: DoorParts): Door {
-  const unauthenticated = new Set<ImapConnection>();
-  const sessions = new Set<ImapConnection>();
-  let draining = false;
+  const conversations = new Set<ImapConversation>();
+  let isDraining = false;
 
   return {
     accept(connection) {
-      const client = new ImapConnection(parts, connection, { unauthenticated, sessions });
-      if (draining) client.drain();
+      const conversation = new ImapConversation(parts, connection, () => conversations.delete(conversation));
+      conversations.add(conversation);
+      conversation.begin();
+      if (isDraining) conversation.drain();
     },
     refuse({ socket }) {
-      socket.end('* BYE [UNAVAILABLE] Too many connections\r\n');
-      socket.resume();
-      socket.setTimeout(farewellTimeMs, () => socket.destroy());
+      sayFarewell(socket, untagged('BYE', 'UNAVAILABLE', 'Too many connections'));
     },
     drain() {
-      draining = true;
-      for (const client of unauthenticated) client.drain();
+      isDraining = true;
+      for (const conversation of conversations) conversation.drain();
     },
     close() {
-      for (const client of [...unauthenticated, ...sessions]) client.end('shutdown');
+      for (const conversation of [...conversations]) conversation.end('shutdown');
     },
   };
 }

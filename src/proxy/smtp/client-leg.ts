@@ -2,13 +2,13 @@ import { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import type { SMTPServerDataStream } from 'smtp-server/lib/types.js';
-import { OFFERED_MECHANISMS } from '../../protocol/sasl/offered.ts';
+import { offeredMechanisms } from '../../protocol/sasl/offered.ts';
 import { type AuthStep, beginAuth, continueAuth } from '../../protocol/smtp/auth-exchange.ts';
 import { smtpLimits } from '../../protocol/smtp/limits.ts';
-import { type ClientReply, clientText } from '../../protocol/smtp/reply.ts';
+import { type ClientReply, encodeReply } from '../../protocol/smtp/reply.ts';
 import type { Connection } from '../door/door.ts';
 
-// The one place where smtp-server is bent (wire Q). It keeps the command reader, the dispatch, the data reader, the
+// The one place where smtp-server is bent (docs/wire.md). It keeps the command reader, the dispatch, the data reader, the
 // limits of unknown and unauthenticated commands and the time-outs; what it decodes leniently, answers by itself or
 // does not tell is overridden here by the methods its types declare. Its version is pinned exactly.
 
@@ -53,7 +53,7 @@ export class ClientLegs extends SMTPServer {
       logger: false,
       size: options.messageBytes,
       socketTimeout: idleMs,
-      authMethods: [...OFFERED_MECHANISMS],
+      authMethods: [...offeredMechanisms],
       authOptional: false,
       authRequiredMessage: 'Authentication required',
       heloResponse: '%s',
@@ -108,7 +108,7 @@ export class ClientLeg extends SMTPConnection {
     this._socket.destroy();
   }
 
-  // Q.13: no pause before the greeting; scanners give up early and it costs every message 100 ms.
+  // smtp-server 13: no pause before the greeting; scanners give up early and it costs every message 100 ms.
   override init(): void {
     this._setListeners(() => this.connectionReady());
   }
@@ -127,7 +127,7 @@ export class ClientLeg extends SMTPConnection {
     return parser;
   }
 
-  // Q.3, wire 83: the enhanced code of a reply of ours is said, and said once.
+  // smtp-server 3, wire 83: the enhanced code of a reply of ours is said, and said once.
   override _getEnhancedStatusCode(code: number, context?: string | false): string {
     if (typeof context === 'string' && context.startsWith(given)) return context.slice(given.length);
     // Else it may be a word of the client's, which would be looked up among names of codes.
@@ -137,19 +137,15 @@ export class ClientLeg extends SMTPConnection {
   // Every byte to the client goes through here (S-10). smtp-server's own would not answer a client that has closed its
   // sending side and waits for the reply to its message, and says 4.4.2 for every 421 (wire 82).
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
-    const lines = (Array.isArray(data) ? data : [data ?? '']).map(clientText);
+    const lines = Array.isArray(data) ? data : [data ?? ''];
     const isOwn = typeof context === 'string' && context.startsWith(given);
     const closing = `${given}${lines[0]?.startsWith('Timeout') ? '4.4.2' : '4.7.0'}`;
     const enhanced = this._getEnhancedStatusCode(code, code === 421 && !isOwn ? closing : context);
-    const written = lines.map((line, index) => {
-      const words = [enhanced, line].filter((word) => word !== '');
-      return `${code}${index + 1 < lines.length ? '-' : ' '}${words.join(' ')}\r\n`;
-    });
-    if (this._socket.writable) this._socket.write(written.join(''));
+    if (this._socket.writable) this._socket.write(encodeReply(code, enhanced, lines));
     if (code === 421) this.close();
   }
 
-  // Q.9, wire 80: scanners and printers send no name, or one with spaces.
+  // smtp-server 9, wire 80: scanners and printers send no name, or one with spaces.
   override handler_EHLO(command: Buffer, callback: () => void): void {
     this.#greet(command, (line) => super.handler_EHLO(line, callback));
   }
@@ -158,7 +154,7 @@ export class ClientLeg extends SMTPConnection {
     this.#greet(command, (line) => super.handler_HELO(line, callback));
   }
 
-  // Q.11: strict base64, bytes instead of UTF-8, the authcid and nothing in its place.
+  // smtp-server 11: strict base64, bytes instead of UTF-8, the authcid and nothing in its place.
   override handler_AUTH(command: Buffer, callback: () => void): void {
     if (this.session.user) {
       this.#answer(
@@ -170,7 +166,7 @@ export class ClientLeg extends SMTPConnection {
     this.#authenticate(beginAuth(command), callback);
   }
 
-  // Q.4, Q.8: the backend's own reply, and the address as the client wrote it.
+  // smtp-server 4, 8: the backend's own reply, and the address as the client wrote it.
   override handler_MAIL(command: Buffer, callback: () => void): void {
     this.#answer(this.#conversation.mail(command), callback);
   }
@@ -179,7 +175,7 @@ export class ClientLeg extends SMTPConnection {
     this.#answer(this.#conversation.rcpt(command), callback);
   }
 
-  // Q.5: 354 only after the backend's.
+  // smtp-server 5: 354 only after the backend's.
   override handler_DATA(_command: Buffer, callback: () => void): void {
     void this.#conversation.data().then((refusal) => {
       if (refusal !== null) this.#answer(Promise.resolve(refusal), callback);
@@ -187,12 +183,12 @@ export class ClientLeg extends SMTPConnection {
     });
   }
 
-  // Q.12, RFC 5321 7.3: neither yes nor no.
+  // smtp-server 12, RFC 5321 7.3: neither yes nor no.
   override handler_VRFY(_command: Buffer, callback: () => void): void {
     this.#answer(Promise.resolve({ code: 252, enhanced: '2.0.0', text: 'Cannot verify' }), callback);
   }
 
-  // Q.6: the backend is told.
+  // smtp-server 6: the backend is told.
   override handler_RSET(command: Buffer, callback: () => void): void {
     void this.#conversation.reset().then(() => super.handler_RSET(command, () => this.#next(callback)));
   }
@@ -225,7 +221,7 @@ export class ClientLeg extends SMTPConnection {
         callback();
         return;
       case 'refused':
-        // Q.10: free to send, so they count like unknown commands.
+        // smtp-server 10: free to send, so they count like unknown commands.
         this._unrecognizedCommands++;
         this.say(this._unrecognizedCommands < errorsBeforeClose ? step.reply : tooManyErrors);
         callback();

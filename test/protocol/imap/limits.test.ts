@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { greetedSubject, type PreauthSubject } from './preauth-subject.ts';
 
-const MEGABYTE = 1_000_000;
+const megabyte = 1_000_000;
 
 /** Feeds the same bytes until the connection is closed; how many that took. */
 function pour(subject: PreauthSubject, piece: Buffer, most: number): number {
@@ -25,11 +25,11 @@ describe('what a stranger can make an IMAP connection hold, S-03', () => {
     'literals without end': 'a {1000+}\r\n',
     'NOOPs without end': 'a NOOP\r\n'.repeat(1_000),
     'unknown mechanisms without end': 'a AUTHENTICATE X\r\n',
-    'cancelled exchanges without end': 'a AUTHENTICATE LOGIN\r\nYQ==\r\n*\r\n',
+    'canceled exchanges without end': 'a AUTHENTICATE LOGIN\r\nYQ==\r\n*\r\n',
   })) {
     it(`ends ${what}`, () => {
       const subject = greetedSubject();
-      expect(pour(subject, Buffer.from(piece, 'latin1'), 100 * MEGABYTE)).toBeLessThan(100_000);
+      expect(pour(subject, Buffer.from(piece, 'latin1'), 100 * megabyte)).toBeLessThan(100_000);
       expect(sent(subject).length).toBeLessThan(16_000);
     });
   }
@@ -44,7 +44,7 @@ describe('what a stranger can make an IMAP connection hold, S-03', () => {
   it('ends a SASL response without end', () => {
     const subject = greetedSubject();
     subject.receive(Buffer.from('a AUTHENTICATE PLAIN\r\n'));
-    expect(pour(subject, Buffer.alloc(1_000, 'A'), MEGABYTE)).toBe(13_000);
+    expect(pour(subject, Buffer.alloc(1_000, 'A'), megabyte)).toBe(13_000);
     expect(sent(subject)).toContain('* BYE [TOOBIG] Response too long.\r\n');
   });
 
@@ -98,7 +98,7 @@ describe('what a stranger can make an IMAP connection hold, S-03', () => {
     const subject = greetedSubject();
     subject.receive(Buffer.from('a LOGIN joe pw\r\n'));
     subject.observed();
-    expect(pour(subject, Buffer.from('x'), MEGABYTE)).toBe(80 * 1_024 + 1);
+    expect(pour(subject, Buffer.from('x'), megabyte)).toBe(80 * 1_024 + 1);
     expect(sent(subject)).toBe('* BYE Too much input during login.\r\nclose');
   });
 

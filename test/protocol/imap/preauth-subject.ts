@@ -9,9 +9,9 @@ import { type Dialect, type Observation, type Subject, show } from '../transcrip
 
 /**
  * `verdict: accepted CAPABILITIES` or a bare `accepted`; `verdict: refused CODE text` with ` | alert` where there
- * is one. Every transcript begins behind the greeting unless it says `connected` itself.
+ * is one, and `excused` instead of `refused` where it does not count as a failure. Every transcript begins behind the greeting unless it says `connected` itself.
  */
-export const PREAUTH_DIALECT: Dialect = {
+export const preauthDialect: Dialect = {
   input: 'C',
   output: 'S',
   events: ['connected', 'verdict', 'expired', 'draining'],
@@ -76,7 +76,7 @@ function verdict(detail: string): PreauthEvent {
   if (outcome === 'accepted')
     return { type: 'accepted', capabilities: rest === '' ? null : rest, text: 'Logged in' };
   const [, code = '', text = '', alert = null] = /^(\S+) (.*?)(?: \| (.*))?$/.exec(rest) ?? [];
-  return { type: 'refused', refusal: { alert, code, text } };
+  return { type: 'refused', refusal: { alert, code, text }, countsAsFailure: outcome === 'refused' };
 }
 
 function inWords(effect: PreauthEffect): Observation {
@@ -90,6 +90,8 @@ function inWords(effect: PreauthEffect): Observation {
       const [acted, named, secret] = [authzid, authcid, password.bytes()].map(show);
       return `log-in: ${effect.mechanism}, authzid "${acted}", authcid "${named}", password "${secret}"`;
     }
+    case 'malformed-login':
+      return `malformed-login: ${effect.mechanism}`;
     case 'splice':
       return effect.leftover.length === 0 ? 'splice' : `splice: ${show(effect.leftover)}`;
     case 'close':

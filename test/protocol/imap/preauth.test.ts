@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { describe, test } from '@jest/globals';
 import { byteByByte, cutAt, inputLength, loadTranscripts, replay, whole } from '../transcript.ts';
-import { greetedSubject, PREAUTH_DIALECT, PreauthSubject } from './preauth-subject.ts';
+import { greetedSubject, PreauthSubject, preauthDialect } from './preauth-subject.ts';
 
 describe('IMAP before login', () => {
-  const transcripts = loadTranscripts(join(import.meta.dirname, 'transcripts'), PREAUTH_DIALECT);
+  const transcripts = loadTranscripts(join(import.meta.dirname, 'transcripts'), preauthDialect);
   for (const transcript of transcripts) {
     const subject = () => (transcript.turns.some(isConnected) ? new PreauthSubject() : greetedSubject());
 

@@ -3,12 +3,12 @@ import { describe, expect, it, test } from '@jest/globals';
 import { startUpstreamLogin, stepUpstreamLogin } from '../../../src/protocol/imap/upstream-login.ts';
 import { Secret } from '../../../src/secret.ts';
 import { byteByByte, cutAt, inputLength, loadTranscripts, replay, whole } from '../transcript.ts';
-import { ORDER, UPSTREAM_DIALECT, UpstreamSubject } from './upstream-subject.ts';
+import { masterOrder, UpstreamSubject, upstreamDialect } from './upstream-subject.ts';
 
 describe('IMAP login at a backend', () => {
   for (const transcript of loadTranscripts(
     join(import.meta.dirname, 'upstream-transcripts'),
-    UPSTREAM_DIALECT,
+    upstreamDialect,
   )) {
     test(transcript.title, async () => {
       await replay(transcript, new UpstreamSubject(), whole);
@@ -23,7 +23,7 @@ describe('IMAP login at a backend', () => {
 describe('STARTTLS at a backend, wire 70', () => {
   const answered = () => {
     const greeted = stepUpstreamLogin(
-      startUpstreamLogin({ ...ORDER, startTls: true }),
+      startUpstreamLogin({ ...masterOrder, startTls: true }),
       received('* OK ready\r\n'),
     );
     return greeted.state;
@@ -84,14 +84,14 @@ describe('an order that cannot be said safely', () => {
     },
   })) {
     it(`is a fault before anything is sent: ${what}`, () => {
-      expect(() => startUpstreamLogin({ ...ORDER, ...order })).toThrow(
+      expect(() => startUpstreamLogin({ ...masterOrder, ...order })).toThrow(
         /TypeError|RangeError|may hold|control|limits/,
       );
     });
   }
 
   it('quotes what an ID has to have quoted', () => {
-    const order = { ...ORDER, id: new Map([['name', 'a"b\\c']]) };
+    const order = { ...masterOrder, id: new Map([['name', 'a"b\\c']]) };
     const { effects } = stepUpstreamLogin(startUpstreamLogin(order), received('* OK [CAPABILITY ID] x\r\n'));
     expect(effects).toEqual([{ type: 'send', bytes: Buffer.from('I ID ("name" "a\\"b\\\\c")\r\n') }]);
   });

@@ -10,14 +10,14 @@ import { Secret } from '../../../src/secret.ts';
 import { type Dialect, type Observation, type Subject, show } from '../transcript.ts';
 
 /** B is the backend, G the gateway; `order: id starttls` at the beginning says what is wanted besides the login. */
-export const UPSTREAM_DIALECT: Dialect = {
+export const upstreamDialect: Dialect = {
   input: 'B',
   output: 'G',
   events: ['order', 'tls-established', 'ended'],
 };
 
 /** joe@example.com through `gateway`, whose password is `s3cret`. */
-export const ORDER: UpstreamLoginOrder = {
+export const masterOrder: UpstreamLoginOrder = {
   authzid: 'joe@example.com',
   authcid: 'gateway',
   password: Secret.fromText('s3cret'),
@@ -25,7 +25,7 @@ export const ORDER: UpstreamLoginOrder = {
   id: null,
 };
 
-const ID = new Map([
+const ownId = new Map([
   ['x-originating-ip', '203.0.113.7'],
   ['x-session-id', 'k3'],
 ]);
@@ -35,7 +35,7 @@ export class UpstreamSubject implements Subject {
   #effects: UpstreamLoginEffect[] = [];
   /** After the login bytes are the client's, as behind the last reply in its segment. */
   #behind = Buffer.alloc(0);
-  #state: UpstreamLoginState = startUpstreamLogin(ORDER);
+  #state: UpstreamLoginState = startUpstreamLogin(masterOrder);
 
   get state(): UpstreamLoginState {
     return this.#state;
@@ -54,8 +54,8 @@ export class UpstreamSubject implements Subject {
 
   happen(event: string, detail: string): void {
     if (event === 'order') {
-      const id = detail.includes('id') ? ID : null;
-      this.#state = startUpstreamLogin({ ...ORDER, id, startTls: detail.includes('starttls') });
+      const id = detail.includes('id') ? ownId : null;
+      this.#state = startUpstreamLogin({ ...masterOrder, id, startTls: detail.includes('starttls') });
     } else if (event === 'tls-established' || event === 'ended') {
       this.#advance({ type: event });
     } else {

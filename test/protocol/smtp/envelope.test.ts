@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { ForwardedPeer } from '../../../src/protocol/forwarded-peer.ts';
 import { commandLine } from '../../../src/protocol/smtp/command-line.ts';
 import { mailLine, parseMail, parseRcpt, rcptLine } from '../../../src/protocol/smtp/envelope.ts';
 import { xclientLines } from '../../../src/protocol/smtp/xclient.ts';
@@ -112,6 +113,15 @@ describe('RCPT', () => {
   });
 });
 
+const caller: ForwardedPeer = {
+  address: '203.0.113.7',
+  port: 465,
+  localAddress: '198.51.100.1',
+  localPort: 465,
+  sessionId: 'k3',
+  helo: null,
+};
+
 describe('lines for the backend', () => {
   it.each(['NOOP\r\nRCPT TO:<x@y>', 'a\nb', 'a\0b', 'caf\xe9', ''])('refuses %j', (text) => {
     expect(() => commandLine(text)).toThrow(TypeError);
@@ -123,22 +133,22 @@ describe('lines for the backend', () => {
   });
 
   it('announces the client with what the backend lists (wire 129, 130)', () => {
-    const client = { address: '2001:db8::7%eth0', port: 465, helo: 'my printer', protocol: 'SMTP' } as const;
-    expect(xclientLines(client, 'ADDR PORT HELO LOGIN')).toEqual([
-      'XCLIENT ADDR=IPV6:2001:db8::7 PORT=465 HELO=my+20printer',
+    const peer = { ...caller, address: '2001:db8::7%eth0', helo: { name: 'my printer', isExtended: false } };
+    expect(xclientLines(peer, 'ADDR PORT PROTO HELO LOGIN')).toEqual([
+      'XCLIENT ADDR=IPV6:2001:db8::7 PORT=465 PROTO=SMTP HELO=my+20printer',
     ]);
-    expect(xclientLines(client, 'LOGIN DESTADDR')).toEqual([]);
+    expect(xclientLines(peer, 'LOGIN DESTADDR')).toEqual([]);
   });
 
   it('splits what is longer than 512 octets and drops what cannot fit (wire 129)', () => {
-    const client = { address: '203.0.113.7', port: 465, helo: 'h'.repeat(480), protocol: 'ESMTP' } as const;
-    const lines = xclientLines({ ...client, helo: `${'h '.repeat(120)}` }, 'NAME ADDR PORT PROTO HELO');
+    const saying = (name: string) => ({ ...caller, helo: { name, isExtended: true } });
+    const lines = xclientLines(saying('h '.repeat(120)), 'NAME ADDR PORT PROTO HELO');
     expect(lines).toHaveLength(2);
     for (const line of lines) expect(line.length + 2).toBeLessThanOrEqual(512);
-    expect(xclientLines({ ...client, helo: ' '.repeat(255) }, 'HELO')).toEqual([
-      'XCLIENT HELO=[UNAVAILABLE]',
-    ]);
-    expect(xclientLines({ ...client, helo: 'a\r\nRSET' }, 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
-    expect(xclientLines({ ...client, helo: '' }, 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+    expect(xclientLines(saying(' '.repeat(255)), 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+    expect(xclientLines(saying('a\r\nRSET'), 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+    for (const silent of [saying(''), caller]) {
+      expect(xclientLines(silent, 'HELO')).toEqual(['XCLIENT HELO=[UNAVAILABLE]']);
+    }
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import {
   clientText,
   emptyReader,
+  encodeReply,
   forClient,
   type Reply,
   readReply,
@@ -33,6 +34,19 @@ describe('reply', () => {
     const { text } = forClient(read('550 5.1.1 a\rb\x00c\x1b[2Jd\xe9\r\n'), '5.0.0');
     expect(text).toBe('a?b?c?[2Jd?');
     expect(clientText('x'.repeat(4_000))).toHaveLength(480);
+  });
+
+  it('is written as lines of one code, whatever is in the texts (S-10, wire 84)', () => {
+    expect(encodeReply(421, '4.7.0', ['Too many connections']).toString()).toBe(
+      '421 4.7.0 Too many connections\r\n',
+    );
+    expect(encodeReply(250, '', ['mx', 'SIZE 1', 'AUTH PLAIN']).toString()).toBe(
+      '250-mx\r\n250-SIZE 1\r\n250 AUTH PLAIN\r\n',
+    );
+    expect(encodeReply(334, '', ['']).toString()).toBe('334 \r\n');
+    expect(encodeReply(550, '5.1.1', ['a\r\n250 b', '\xe9\0']).toString('latin1')).toBe(
+      '550-5.1.1 a??250 b\r\n550 5.1.1 ??\r\n',
+    );
   });
 
   it('keeps what follows', () => {

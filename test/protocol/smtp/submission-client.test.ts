@@ -10,11 +10,18 @@ const plain: SubmissionOrder = {
   authzid: 'joe@example.com',
   authcid: 'gateway',
   password: Secret.fromText('master-pw'),
-  client: null,
+  peer: null,
 };
 const announcing: SubmissionOrder = {
   ...plain,
-  client: { address: '203.0.113.7', port: 51_234, helo: 'laptop', protocol: 'ESMTP' },
+  peer: {
+    address: '203.0.113.7',
+    port: 51_234,
+    localAddress: '198.51.100.1',
+    localPort: 465,
+    sessionId: 'k3',
+    helo: { name: 'laptop', isExtended: true },
+  },
 };
 const auth = Buffer.from('joe@example.com\0gateway\0master-pw').toString('base64');
 
@@ -187,7 +194,7 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
     = ready`,
   ],
   [
-    'design 7: the backend refuses the gateway, in several lines',
+    'wire 81: the backend refuses the gateway, in several lines',
     plain,
     `
     S: 220 mx
@@ -254,7 +261,7 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
     = failed closed: the connection is over`,
   ],
   [
-    'wire 99: an acknowledgement within the message is none',
+    'wire 99: an acknowledgment within the message is none',
     plain,
     `${uptoBody}
     > body "x\\r\\n"
