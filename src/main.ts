@@ -1,13 +1,17 @@
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { LoadedConfig, Secrets } from './config/load.ts';
+import type { LoadedConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
+import type { Secrets } from './config/secrets.ts';
 import { mailTls, portalTls } from './config/server-tls.ts';
 import { AppPasswords } from './credentials/app-passwords.ts';
 import { withDeadline } from './credentials/deadline.ts';
+import { HighWater } from './credentials/high-water.ts';
 import { loadKeyFile } from './credentials/key-file.ts';
+import { KeyedRowGuard } from './credentials/keyed-row-guard.ts';
 import { PasswordHash } from './credentials/password-hash.ts';
 import { openRedis } from './credentials/redis.ts';
+import { refuseRestored } from './credentials/restored-database.ts';
 import { RevocationFeed } from './credentials/revocation.ts';
 import { RedisNudge } from './credentials/revocation-nudge.ts';
 import { SealBox } from './credentials/seal.ts';
@@ -27,6 +31,8 @@ import { createSmtpDoor } from './proxy/door/smtp.ts';
 import { type Listener, listen } from './proxy/listener.ts';
 import { SessionRegistry } from './proxy/session-registry.ts';
 import { type Database, migrate, openDatabase } from './store/database.ts';
+import type { RowGuard } from './store/row-guard.ts';
+import { renewRowMacs } from './store/row-renewal.ts';
 import { createUpstreams } from './upstream/upstreams.ts';
 
 export interface GatewayOptions {
@@ -47,6 +53,7 @@ export interface Gateway {
   };
   readonly parts: {
     readonly database: Database;
+    readonly guard: RowGuard;
     readonly appPasswords: AppPasswords;
     readonly registry: SessionRegistry;
     readonly revocations: RevocationFeed;
@@ -63,7 +70,10 @@ export interface Gateway {
 const expirySweepMs = 30_000;
 const closeMs = 5_000;
 
-/** Builds everything in order and opens the ports last. Rejects, with nothing left open, when a part cannot start. */
+/**
+ * Builds everything in order and opens the ports last. Rejects, with nothing left open, when a part cannot start; with a
+ * RestoredDatabaseError when the database is older than the one last worked with.
+ */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, secrets, logger } = options;
   const now = options.now ?? Date.now;
@@ -85,10 +95,25 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const ran = await migrate(database);
     if (ran.length > 0) logger.info({ migrations: ran }, 'database brought up to date');
 
+    const guard = new KeyedRowGuard({ keys, metrics, logger });
+
     const redis = openRedis(config, secrets, (error) => logger.warn({ detail: errorText(error) }, 'redis'));
     if (redis !== null) closers.push(() => redis.disconnect());
     const nudge = redis === null ? null : new RedisNudge(redis, keys, () => undefined);
     if (nudge !== null) closers.push(() => nudge.stop());
+    const highWater = new HighWater({
+      folder: config.stateDir,
+      keys,
+      redis,
+      onFault: (problem) => logger.error(problem),
+    });
+    closers.push(() => highWater.stop());
+    const unmarked = await refuseRestored(database, highWater);
+    if (unmarked !== null) logger.warn(unmarked);
+    if (keys.ids('mac').length > 1) {
+      const moved = await renewRowMacs(database, guard);
+      if (moved > 0) logger.info({ moved }, 'rows moved to the active mac key');
+    }
     const revocations = new RevocationFeed({
       database,
       now,
@@ -96,6 +121,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       maxStalenessMs: config.revocation.maxStalenessMs,
       metrics,
       logger,
+      highWater,
       ...(nudge === null ? {} : { nudge }),
     });
     await revocations.start();
@@ -143,10 +169,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
     let ready = true;
     const isReady = () => ready && revocations.isCurrent();
-    const signIn = new ImapSignIn({ config, upstreams, database, logger, now });
+    const signIn = new ImapSignIn({ config, upstreams, database, guard, logger, now });
     const portal = await createPortal({
       config,
       database,
+      guard,
       appPasswords,
       sealBox: new SealBox(keys),
       signIn,
@@ -174,7 +201,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         portal: boundPort(portal.server.address()),
         metrics: metricsServer?.port ?? null,
       },
-      parts: { database, appPasswords, registry, revocations, metrics },
+      parts: { database, guard, appPasswords, registry, revocations, metrics },
       reload: (loaded) => {
         const certificate = firstCertificate(loaded.secrets);
         for (const listener of listeners) listener.useCertificate(mailTls(loaded.config.tls, certificate));

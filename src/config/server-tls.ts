@@ -1,7 +1,7 @@
 import { constants } from 'node:crypto';
 import type { TlsOptions } from 'node:tls';
-import type { CertificateFiles } from './load.ts';
 import type { Config } from './schema.ts';
+import type { CertificateFiles } from './secrets.ts';
 
 /** Forward secrecy and authenticated encryption only. */
 const modern = [
