@@ -6,10 +6,10 @@ import {
   listAccounts,
   resetSecondFactors,
   setAccountMfa,
+  type UncheckedAccount,
 } from '../store/accounts.ts';
-import type { Account } from '../store/schema.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
-import { accountOf, addressOf, withWorkbench } from './workbench.ts';
+import { accountOf, accountToEnd, addressOf, type Workbench, withWorkbench } from './workbench.ts';
 
 /** `account list｜show｜create｜disable｜enable｜set-mfa｜reset-mfa`. */
 export function addAccountCommands(program: Command, io: CommandIo): void {
@@ -39,8 +39,8 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     .description('refuse every login and end every session of the account')
     .action(async (address: string, _: unknown, command: Command) =>
       withWorkbench(command.optsWithGlobals(), io, async (bench) => {
-        const account = await accountOf(bench, address);
-        await disableAccount(bench.database, account.id, io.now());
+        const account = await accountToEnd(bench, address);
+        await disableAccount(bench.database, bench.guard, account.id, io.now());
         await bench.revocations.announce();
         report(
           command.optsWithGlobals(),
@@ -57,7 +57,7 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     .action(async (address: string, _: unknown, command: Command) =>
       withWorkbench(command.optsWithGlobals(), io, async (bench) => {
         const account = await accountOf(bench, address);
-        await enableAccount(bench.database, account.id);
+        await enableAccount(bench.database, bench.guard, account.id);
         report(command.optsWithGlobals(), io, { ...account, state: 'active' }, 'is enabled.');
       }),
     );
@@ -75,7 +75,7 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
       await withWorkbench(command.optsWithGlobals(), io, async (bench) => {
         const account = await accountOf(bench, address);
         const mfa = policy === 'domain' ? null : policy;
-        await setAccountMfa(bench.database, account.id, mfa);
+        await setAccountMfa(bench.database, bench.guard, account.id, mfa);
         report(
           command.optsWithGlobals(),
           io,
@@ -94,11 +94,11 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     );
 }
 
-function report(options: CommonOptions, io: CommandIo, account: Account, text: string): void {
+function report(options: CommonOptions, io: CommandIo, account: UncheckedAccount, text: string): void {
   io.out(options.json === true ? json(describe(account)) : `${account.address} ${text}`);
 }
 
-function describe(account: Account) {
+function describe(account: UncheckedAccount) {
   return {
     id: account.id.toString('hex'),
     address: account.address,
@@ -109,24 +109,25 @@ function describe(account: Account) {
 }
 
 async function list(options: CommonOptions, io: CommandIo): Promise<void> {
-  await withWorkbench(options, io, async (bench) => {
-    const accounts = await listAccounts(bench.database);
+  const work = async (bench: Workbench) => {
+    const accounts = await listAccounts(bench.database, bench.guard);
     if (options.json === true) {
-      io.out(json(accounts.map(describe)));
+      io.out(json(accounts.map(({ account, isGenuine }) => ({ ...describe(account), isGenuine }))));
       return;
     }
-    const rows = accounts.map((account) => [
+    const rows = accounts.map(({ account, isGenuine }) => [
       account.address,
-      account.state,
+      isGenuine ? account.state : 'changed by hand',
       account.mfa ?? 'as its domain',
       moment(account.created_at),
     ]);
     for (const line of table(['address', 'state', 'mfa', 'created'], rows)) io.out(line);
-  });
+  };
+  await withWorkbench(options, io, work, 'read');
 }
 
 async function show(address: string, options: CommonOptions, io: CommandIo): Promise<void> {
-  await withWorkbench(options, io, async (bench) => {
+  const work = async (bench: Workbench) => {
     const account = await accountOf(bench, address);
     const views = await bench.appPasswords.list(account.id);
     const active = views.filter((view) => view.state === 'active').length;
@@ -139,7 +140,8 @@ async function show(address: string, options: CommonOptions, io: CommandIo): Pro
     io.out(`mfa            ${account.mfa ?? 'as its domain'}`);
     io.out(`created        ${moment(account.created_at)}`);
     io.out(`app passwords  ${active} active, ${views.length - active} ended`);
-  });
+  };
+  await withWorkbench(options, io, work, 'read');
 }
 
 async function create(typed: string, options: CommonOptions, io: CommandIo): Promise<void> {
@@ -148,7 +150,7 @@ async function create(typed: string, options: CommonOptions, io: CommandIo): Pro
     if (!Object.hasOwn(bench.config.domains, domain)) {
       throw new CommandFailure(exitCode.failed, `${domain} is not among the configured domains.`);
     }
-    const { account, created } = await createAccount(bench.database, address, io.now());
+    const { account, created } = await createAccount(bench.database, bench.guard, address, io.now());
     report(options, io, account, created ? 'is made.' : 'was there already.');
   });
 }
@@ -164,7 +166,7 @@ async function resetMfa(
   }
   await withWorkbench(options, io, async (bench) => {
     const account = await accountOf(bench, typed);
-    const removed = await resetSecondFactors(bench.database, account.id);
+    const removed = await resetSecondFactors(bench.database, bench.guard, account.id);
     // Left alive they would keep an intruder in (S-82), so the operator had to say which.
     const revoked =
       appPasswords === 'revoke'

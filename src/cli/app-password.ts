@@ -4,7 +4,7 @@ import { formatAppPassword } from '../credentials/app-password.ts';
 import type { AppPasswordView } from '../credentials/app-passwords.ts';
 import type { Scope } from '../credentials/scope.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
-import { accountOf, withWorkbench } from './workbench.ts';
+import { accountOf, type Workbench, withWorkbench } from './workbench.ts';
 
 interface CreateOptions extends CommonOptions {
   readonly account: string;
@@ -112,7 +112,7 @@ async function create(options: CreateOptions, io: CommandIo): Promise<void> {
 }
 
 async function list(options: CommonOptions & { account: string }, io: CommandIo): Promise<void> {
-  await withWorkbench(options, io, async (bench) => {
+  const work = async (bench: Workbench) => {
     const account = await accountOf(bench, options.account);
     const views = await bench.appPasswords.list(account.id);
     if (options.json === true) {
@@ -132,7 +132,8 @@ async function list(options: CommonOptions & { account: string }, io: CommandIo)
       view.lastUsedAt === null ? 'never' : `${moment(view.lastUsedAt)} ${view.lastUsedAddress ?? ''}`,
     ]);
     for (const line of table(['id', 'label', 'state', 'scopes', 'created', 'last used'], rows)) io.out(line);
-  });
+  };
+  await withWorkbench(options, io, work, 'read');
 }
 
 function describe(view: AppPasswordView) {

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import type { Secrets } from '../config/load.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { Secrets } from '../config/secrets.ts';
 import { KeyFileError, loadKeyFile } from '../credentials/key-file.ts';
 import { openRedis, type Redis } from '../credentials/redis.ts';
 import { errorText } from '../observability/error-text.ts';

@@ -57,6 +57,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
   program
     .command('migrate')
     .description('make the database or bring it up to date (serve does it too)')
+    .option(
+      '--after-restore',
+      'after restoring a backup: revoke every app password, end every portal session',
+    )
     .action(async (_: unknown, command: Command) => runMigrate(command.optsWithGlobals(), io));
   addKeysCommands(program, io);
   addAccountCommands(program, io);

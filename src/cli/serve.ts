@@ -1,7 +1,8 @@
 import { loadConfig } from '../config/load.ts';
+import { RestoredDatabaseError } from '../credentials/restored-database.ts';
 import { startGateway } from '../main.ts';
 import { createLogger } from '../observability/logger.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
+import { CommandFailure, type CommandIo, type CommonOptions, exitCode } from './io.ts';
 import { configFileOf, configurationOf, keysOf } from './workbench.ts';
 
 /** `serve`: the gateway in the foreground. SIGTERM and SIGINT drain, a second one stops; SIGHUP reloads certificates. */
@@ -10,7 +11,10 @@ export async function runServe(options: CommonOptions, io: CommandIo): Promise<v
   await keysOf(config);
   const logger = createLogger(config.logLevel);
   for (const warning of warnings) logger.warn(warning);
-  const gateway = await startGateway({ config, secrets, logger });
+  const gateway = await startGateway({ config, secrets, logger }).catch((error: unknown) => {
+    if (!(error instanceof RestoredDatabaseError)) throw error;
+    throw new CommandFailure(exitCode.configuration, error.message);
+  });
   logger.info({ ports: gateway.ports }, 'ready');
 
   const onHangup = () => {

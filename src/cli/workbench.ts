@@ -1,23 +1,23 @@
-import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { canonicalName } from '../credentials/account-name.ts';
 import { AppPasswords } from '../credentials/app-passwords.ts';
+import { HighWater } from '../credentials/high-water.ts';
 import { KeyFileError, type KeyRing, loadKeyFile } from '../credentials/key-file.ts';
+import { KeyedRowGuard } from '../credentials/keyed-row-guard.ts';
 import { PasswordHash } from '../credentials/password-hash.ts';
-import { openRedis } from '../credentials/redis.ts';
+import { openRedis, type Redis } from '../credentials/redis.ts';
+import { RestoredDatabaseError, refuseRestored } from '../credentials/restored-database.ts';
 import { RevocationFeed } from '../credentials/revocation.ts';
 import { RedisNudge } from '../credentials/revocation-nudge.ts';
 import { createMetrics } from '../observability/metrics.ts';
-import { findAccount } from '../store/accounts.ts';
+import { findAccount, findAccountUnchecked, type UncheckedAccount } from '../store/accounts.ts';
 import { type Database, openDatabase, pendingMigrations } from '../store/database.ts';
+import { ForgedRowError, type RowGuard } from '../store/row-guard.ts';
 import type { Account } from '../store/schema.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode } from './io.ts';
-
-/** A Redis that is down must not hold up the command: the gateways poll. */
-const redisTimeMs = 1_000;
 
 export const defaultConfigFile = 'config/sallyport.yaml';
 
@@ -46,23 +46,29 @@ export interface Workbench {
   readonly config: Config;
   readonly database: Database;
   readonly keys: KeyRing;
+  readonly guard: RowGuard;
   readonly appPasswords: AppPasswords;
   readonly revocations: RevocationFeed;
   /** For `created_by` and the audit trail: who typed the command. */
   readonly operator: string;
 }
 
-/** Runs `work` with the configured database and keys, beside a gateway that may be running, and closes them. */
+/**
+ * Runs `work` with the configured database and keys, beside a gateway that may be running, and closes them. Work that does
+ * more than read is refused on a restored database (S-35).
+ */
 export async function withWorkbench<T>(
   options: CommonOptions,
   io: CommandIo,
   work: (bench: Workbench) => Promise<T>,
+  access: 'read' | 'write' = 'write',
 ): Promise<T> {
   const { config, secrets } = await configurationOf(options, io);
   const keys = await keysOf(config);
   const database = await existingDatabase(config);
   const redis = openRedis(config, secrets, () => undefined);
   const nudge = redis === null ? null : new RedisNudge(redis, keys, () => undefined);
+  const highWater = highWaterOf(config, keys, redis, io);
   try {
     const pending = await pendingMigrations(database);
     if (pending.length > 0) {
@@ -71,6 +77,10 @@ export async function withWorkbench<T>(
         'The database is older than this program: run `sallyport migrate`.',
       );
     }
+    // This waits for Redis too, which is to carry the word of what the work revokes.
+    if (access === 'write') await refuseWrites(database, highWater, io);
+    const metrics = createMetrics();
+    const guard = new KeyedRowGuard({ keys, metrics, logger: null });
     const passwordHash = new PasswordHash({ keys, argon2: config.appPasswords.argon2, now: io.now });
     // Never started: it only tells the gateways, which find out by their poll where Redis does not carry the word.
     const revocations = new RevocationFeed({
@@ -78,25 +88,59 @@ export async function withWorkbench<T>(
       now: io.now,
       windowMs: config.appPasswords.cacheTtlMs,
       maxStalenessMs: config.revocation.maxStalenessMs,
-      metrics: createMetrics(),
+      metrics,
+      highWater,
       ...(nudge === null ? {} : { nudge }),
     });
-    if (redis !== null)
-      await once(redis, 'ready', { signal: AbortSignal.timeout(redisTimeMs) }).catch(() => undefined);
     const appPasswords = new AppPasswords({ database, keys, passwordHash, revocations, config, now: io.now });
     return await work({
       config,
       database,
       keys,
+      guard,
       appPasswords,
       revocations,
       operator: `cli:${userInfo().username}`,
     });
+  } catch (error) {
+    if (error instanceof ForgedRowError) throw new CommandFailure(exitCode.failed, explain(error));
+    throw error;
   } finally {
+    await highWater.stop();
     nudge?.stop();
     redis?.disconnect();
     await database.destroy();
   }
+}
+
+/** The mark of the configured state directory; a fault of it is told and stops nothing. */
+export function highWaterOf(config: Config, keys: KeyRing, redis: Redis | null, io: CommandIo): HighWater {
+  return new HighWater({
+    folder: config.stateDir,
+    keys,
+    redis,
+    onFault: (problem) => io.err(`Warning: ${problem}.`),
+  });
+}
+
+/** A failure (exit 78) that names the way out, where the database was restored from a backup. */
+export async function refuseWrites(database: Database, highWater: HighWater, io: CommandIo): Promise<void> {
+  try {
+    const unmarked = await refuseRestored(database, highWater);
+    if (unmarked !== null) io.err(`Warning: ${unmarked}.`);
+  } catch (error) {
+    if (error instanceof RestoredDatabaseError) {
+      throw new CommandFailure(exitCode.configuration, error.message);
+    }
+    throw error;
+  }
+}
+
+function explain({ message }: ForgedRowError): string {
+  return (
+    `Refused: ${message}. Somebody has changed the database by hand. Restore it from a backup and run ` +
+    '`sallyport migrate --after-restore`. Until then `account disable` and `app-password revoke ID` still work.'
+  );
 }
 
 export async function keysOf(config: Config): Promise<KeyRing> {
@@ -134,12 +178,19 @@ export function addressOf(
 /** The account, or a failure that says how to make it. */
 export async function accountOf(bench: Workbench, typed: string): Promise<Account> {
   const { address } = addressOf(bench.config, typed);
-  const account = await findAccount(bench.database, address);
-  if (account === null) {
-    throw new CommandFailure(
-      exitCode.failed,
-      `There is no account ${address}. Make it with \`sallyport account create ${address}\`.`,
-    );
-  }
-  return account;
+  return existing(await findAccount(bench.database, bench.guard, address), address);
+}
+
+/** As {@link accountOf}, but also where the row is forged: for what ends something. */
+export async function accountToEnd(bench: Workbench, typed: string): Promise<UncheckedAccount> {
+  const { address } = addressOf(bench.config, typed);
+  return existing(await findAccountUnchecked(bench.database, { address }), address);
+}
+
+function existing<A>(account: A | null, address: string): A {
+  if (account !== null) return account;
+  throw new CommandFailure(
+    exitCode.failed,
+    `There is no account ${address}. Make it with \`sallyport account create ${address}\`.`,
+  );
 }

@@ -68,3 +68,12 @@ function canonicalDomain(text: string): string | null {
   const name = ascii.join('.');
   return isFaithful && asciiDomain.test(name) ? name : null;
 }
+
+/**
+ * The name a refused login may be logged under; null where it could be a password typed into the wrong field (S-91): then
+ * only an address in one of our domains is a name.
+ */
+export function loggableName(typed: string, domains: Readonly<Record<string, unknown>>): string | null {
+  const name = typed.includes('@') ? canonicalName(typed, null) : null;
+  return name !== null && Object.hasOwn(domains, name.domain) ? name.address : null;
+}

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Secret } from '../secret.ts';
 
-// Sixteen letters: fifteen random ones (70 bits) and the check letter of ISO/IEC 7064 MOD 27,26 (security.md 3.14).
+// Sixteen letters: fifteen random ones (70 bits) and the check letter of ISO/IEC 7064 MOD 27,26 (requirements 3.7).
 
 const randomLetters = 15;
 const letterA = 0x61;

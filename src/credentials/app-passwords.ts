@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/schema.ts';
 import type { Secret } from '../secret.ts';
-import { findAccountById } from '../store/accounts.ts';
+import { lockAccount } from '../store/accounts.ts';
 import {
   countLiveAppPasswords,
   findAppPassword,
   insertAppPassword,
   isSelectorTaken,
   listAppPasswords,
-  lockAccount,
-  markRevoked,
 } from '../store/app-passwords.ts';
 import type { Database } from '../store/database.ts';
 import { appendRevocation } from '../store/revocations.ts';
@@ -19,7 +17,8 @@ import type { KeyRing } from './key-file.ts';
 import { canonicalCidr, splitNetworks } from './network.ts';
 import type { PasswordHash } from './password-hash.ts';
 import type { RevocationFeed } from './revocation.ts';
-import { isRowGenuine, rowMac } from './row-mac.ts';
+import { revokeRow } from './revoked-row.ts';
+import { rowMac } from './row-mac.ts';
 import { type Scope, scopeBits, scopesOf } from './scope.ts';
 import { selectorOf } from './selector.ts';
 
@@ -214,11 +213,7 @@ export class AppPasswords {
 
   async #revokeRow(transaction: Database, row: AppPasswordRow, reason: string): Promise<void> {
     const at = this.#now();
-    const account = await findAccountById(transaction, row.account_id);
-    // A row that is not ours is revoked too, but gets no MAC from us.
-    const genuine = account !== null && isRowGenuine(this.#keys, account.address, row);
-    const row_mac = genuine ? rowMac(this.#keys, account.address, { ...row, state: 'revoked' }) : row.row_mac;
-    await markRevoked(transaction, row.id, { revoked_at: at, row_mac });
+    await revokeRow(transaction, this.#keys, row, at);
     await appendRevocation(transaction, { credentialId: row.id, accountId: row.account_id, at, reason });
   }
 }

@@ -6,7 +6,7 @@ export interface HashPlace {
   readonly network: string;
 }
 
-/** security.md 5.6. */
+/** requirements 4.3. */
 export interface HashQueueLimits {
   /** More than there are cores buys no throughput, only memory and event-loop delay (measured). */
   readonly threads: number;

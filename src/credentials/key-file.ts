@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { deriveKey } from './derive.ts';
+import { replaceFile } from './replace-file.ts';
 
-/** Three independent roots, because they are rotated for different reasons (security.md 3.1). */
+/** Three independent roots, because they are rotated for different reasons (requirements 3.1). */
 export type KeyFamily = 'pepper' | 'mac' | 'seal';
 
 /** The roots as the program uses them: only derived keys leave it. */
@@ -192,27 +193,11 @@ function parse(text: string, path = 'the key file'): KeyFile {
   return data;
 }
 
-/** Written beside it, synced and renamed, so that a power cut leaves the old file or the new one. */
 async function replace(path: string, content: KeyFile): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`;
-  const file = await openNew(temporary);
   try {
-    try {
-      await file.writeFile(`${JSON.stringify(content, null, 1)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await replaceFile(path, `${JSON.stringify(content, null, 1)}\n`);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  const folder = await open(dirname(resolve(path)), constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    throw new KeyFileError(openProblem(path, error), { cause: error });
   }
 }
 

@@ -11,7 +11,7 @@ export function networkOf(address: string): string {
   return prefixOf(address, 32, 64);
 }
 
-/** The /24 or /48 around it, where limits count eightfold (security.md 5.6). */
+/** The /24 or /48 around it, where limits count eightfold (requirements 4.3). */
 export function widerNetworkOf(address: string): string {
   return prefixOf(address, 24, 48);
 }

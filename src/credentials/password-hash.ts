@@ -13,7 +13,7 @@ const saltBytes = 16;
 /** `busy`: not computed, no say about the secret. `unusable`: the row asks for what this program never writes. */
 export type HashMatch = 'match' | 'differs' | 'busy' | 'unusable';
 
-/** argon2id keyed with the pepper: without the key file a stolen database is not even worth guessing at (security.md 3.3). */
+/** argon2id keyed with the pepper: without the key file a stolen database is not even worth guessing at (requirements 3.3). */
 export class PasswordHash {
   readonly #keys: KeyRing;
   readonly #argon2: Config['appPasswords']['argon2'];

@@ -1,3 +1,5 @@
+import { argon2Maxima } from '../config/schema.ts';
+
 /** What an argon2id PHC string holds. */
 export interface Argon2idHash {
   readonly memoryKib: number;
@@ -6,9 +8,6 @@ export interface Argon2idHash {
   readonly salt: Buffer;
   readonly tag: Buffer;
 }
-
-/** S-21: a row asking for 1 GiB holds a thread for seconds at every login. */
-const cap = { memoryKib: 65_536, passes: 10, lanes: 4 };
 
 /** 22 to 43 characters are 16 to 32 bytes, 43 are 32. */
 const shape =
@@ -19,7 +18,7 @@ export function formatPhc({ memoryKib, passes, lanes, salt, tag }: Argon2idHash)
   return `$argon2id$v=19$m=${memoryKib},t=${passes},p=${lanes}$${unpadded(salt)}$${unpadded(tag)}`;
 }
 
-/** null: not argon2id version 19 with salt 16 to 32 and tag 32 bytes, or over the caps. */
+/** null: not argon2id version 19 with salt 16 to 32 and tag 32 bytes, or over the caps (S-21). */
 export function parsePhc(phc: string): Argon2idHash | null {
   const [, parameters, saltText, tagText] = shape.exec(phc) ?? [];
   if (parameters === undefined || saltText === undefined || tagText === undefined) return null;
@@ -30,8 +29,9 @@ export function parsePhc(phc: string): Argon2idHash | null {
   const salt = Buffer.from(saltText, 'base64');
   const tag = Buffer.from(tagText, 'base64');
   if (memoryKib === undefined || passes === undefined || lanes === undefined) return null;
-  if (memoryKib > cap.memoryKib || passes > cap.passes || lanes > cap.lanes || memoryKib < 8 * lanes)
-    return null;
+  const isOver =
+    memoryKib > argon2Maxima.memoryKib || passes > argon2Maxima.passes || lanes > argon2Maxima.lanes;
+  if (isOver || memoryKib < 8 * lanes) return null;
   if (unpadded(salt) !== saltText || unpadded(tag) !== tagText) return null;
   return { memoryKib, passes, lanes, salt, tag };
 }

@@ -5,8 +5,9 @@ import type { Database } from '../store/database.ts';
 import type { AppPasswordRow } from '../store/schema.ts';
 import type { KeyRing } from './key-file.ts';
 import type { PasswordHash } from './password-hash.ts';
-import { isRowMacOutdated, rowMac } from './row-mac.ts';
+import { rowMac } from './row-mac.ts';
 import { selectorOf } from './selector.ts';
+import { isMacOutdated } from './versioned-mac.ts';
 
 /**
  * Moves rows to the active keys and the configured argon2 parameters when their secret is at hand, which is at a login
@@ -36,7 +37,7 @@ export class ProofRenewal {
     const id = row.id.toString('hex');
     const isProofOutdated =
       row.pepper_version !== this.#keys.activeId('pepper') || this.#passwordHash.isOutdated(row.phc);
-    if (this.#running.has(id) || !(isProofOutdated || isRowMacOutdated(this.#keys, row.row_mac))) return;
+    if (this.#running.has(id) || !(isProofOutdated || isMacOutdated(this.#keys, row.row_mac))) return;
     const copy = new Secret(Buffer.from(secret.bytes()));
     const renewal = this.#renew(row, address, copy, isProofOutdated)
       .catch((error: unknown) => {

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
-import type { Secrets } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { Secrets } from '../config/secrets.ts';
 import type { Secret } from '../secret.ts';
 
 export type { Redis };

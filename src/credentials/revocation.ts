@@ -4,6 +4,7 @@ import type { Database } from '../store/database.ts';
 import { revocationStart, revocationsAfter } from '../store/revocations.ts';
 import type { RevocationRow } from '../store/schema.ts';
 import { withDeadline } from './deadline.ts';
+import type { HighWater } from './high-water.ts';
 
 // What is revoked comes from SQL only, held in memory: a Redis writer who restores a dumped cache record finds it void
 // here, and one who publishes causes at most a read (S-26, S-30).
@@ -24,12 +25,12 @@ export interface RevocationNudge {
 const pollMs = 2_000;
 const readMs = 5_000;
 const batch = 1_000;
-/** Kept beyond the life of the oldest cached record, for clocks that differ (security.md 3.4). */
+/** Kept beyond the life of the oldest cached record, for clocks that differ (requirements 3.4). */
 const graceMs = 5 * 60_000;
 /** S-55: half a minute of blindness is an incident, a slow poll is not. */
 const alarmMs = 10_000;
 
-/** The revocation window: what was revoked lately, kept current from the feed in SQL (design 3; S-26, S-54, S-55). */
+/** The revocation window: what was revoked lately, kept current from the feed in SQL (S-26, S-54, S-55). */
 export class RevocationFeed {
   readonly #database: Database;
   readonly #now: () => number;
@@ -38,6 +39,7 @@ export class RevocationFeed {
   readonly #metrics: Metrics;
   readonly #logger: Logger | null;
   readonly #nudge: RevocationNudge | null;
+  readonly #highWater: Pick<HighWater, 'note' | 'save'> | null;
   readonly #listeners: ((entry: Revoked) => void)[] = [];
   /** Highest feed number by hexadecimal id; credentials and accounts never share one. */
   readonly #latest = new Map<string, { readonly seq: number; readonly learnedAt: number }>();
@@ -59,6 +61,8 @@ export class RevocationFeed {
     readonly metrics: Metrics;
     readonly logger?: Logger;
     readonly nudge?: RevocationNudge;
+    /** Remembers outside SQL how far the feed has come (S-35). */
+    readonly highWater?: Pick<HighWater, 'note' | 'save'>;
   }) {
     this.#database = parts.database;
     this.#now = parts.now;
@@ -67,6 +71,7 @@ export class RevocationFeed {
     this.#metrics = parts.metrics;
     this.#logger = parts.logger ?? null;
     this.#nudge = parts.nudge ?? null;
+    this.#highWater = parts.highWater ?? null;
     this.#startedAt = parts.now();
   }
 
@@ -99,10 +104,16 @@ export class RevocationFeed {
     return this.#reading;
   }
 
-  /** After a revocation was committed here: reads it at once and nudges the other processes. Never rejects. */
+  /**
+   * After a revocation was committed here: reads it at once, nudges the other processes, and settles when the high-water
+   * mark stands, so that whoever is told of the revocation can rely on it. Never rejects.
+   */
   async announce(): Promise<void> {
     await this.poll();
-    await this.#nudge?.publish(this.#seq).catch(() => undefined);
+    await Promise.all([
+      this.#nudge?.publish(this.#seq).catch(() => undefined),
+      this.#seq > 0 ? this.#highWater?.save(this.#seq) : undefined,
+    ]);
   }
 
   /** Whether something was revoked after the moment the number stands for. */
@@ -160,6 +171,7 @@ export class RevocationFeed {
       // Not before the last entry is in: half a window would accept what the other half voids.
       if (rows.length < batch) break;
     }
+    if (from > Math.max(this.#seq, 0)) this.#highWater?.note(from);
     this.#seq = Math.max(this.#seq, from);
     this.#readAt = Math.max(this.#readAt, at);
     this.#forget(at);

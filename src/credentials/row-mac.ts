@@ -1,6 +1,7 @@
 import type { AppPasswordRow } from '../store/schema.ts';
-import { equalBytes, expiryToU64, keyedHash, lengthPrefixed, u8, u16, u32, u64 } from './derive.ts';
+import { expiryToU64, lengthPrefixed, u8, u16, u32, u64 } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
+import { isVersionedMac, versionedMac } from './versioned-mac.ts';
 
 const label = 'sallyport/v1/credential-row';
 
@@ -12,10 +13,9 @@ export type AuthorizingFields = Pick<
 
 /** The MAC under the active key; `address` is the account's canonical address. */
 export function rowMac(keys: KeyRing, address: string, row: AuthorizingFields): Buffer {
-  const id = keys.activeId('mac');
-  const tag = tagOf(keys, id, address, row);
-  if (tag === null) throw new Error('the active mac key cannot be derived');
-  return Buffer.concat([u32(id), tag]);
+  const message = messageOf(address, row);
+  if (message === null) throw new Error('an app password row of an unknown state');
+  return versionedMac(keys, label, message);
 }
 
 /** Whether the row is as the gateway wrote it, under any live key. */
@@ -24,27 +24,19 @@ export function isRowGenuine(
   address: string,
   row: AuthorizingFields & Pick<AppPasswordRow, 'row_mac'>,
 ): boolean {
-  if (row.row_mac.length !== 36) return false;
   try {
-    const tag = tagOf(keys, row.row_mac.readUInt32BE(0), address, row);
-    return tag !== null && equalBytes(tag, row.row_mac.subarray(4));
+    const message = messageOf(address, row);
+    return message !== null && isVersionedMac(keys, label, message, row.row_mac);
   } catch {
     // A field out of its range or of another type: nothing this program writes.
     return false;
   }
 }
 
-/** Whether the MAC is under a key that is on its way out. */
-export function isRowMacOutdated(keys: KeyRing, mac: Buffer): boolean {
-  return mac.readUInt32BE(0) !== keys.activeId('mac');
-}
-
-function tagOf(keys: KeyRing, id: number, address: string, row: AuthorizingFields): Buffer | null {
-  const key = keys.derive('mac', id, label);
+function messageOf(address: string, row: AuthorizingFields): readonly Buffer[] | null {
   const state = stateByte(row.state);
-  if (key === null || state === null) return null;
-  return keyedHash(
-    key,
+  if (state === null) return null;
+  return [
     lengthPrefixed(row.id),
     lengthPrefixed(row.account_id),
     lengthPrefixed(address),
@@ -55,7 +47,7 @@ function tagOf(keys: KeyRing, id: number, address: string, row: AuthorizingField
     u32(row.pepper_version),
     u16(row.selector),
     lengthPrefixed(row.phc),
-  );
+  ];
 }
 
 /** null for a state that this program never writes. */

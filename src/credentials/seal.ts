@@ -23,7 +23,7 @@ const nonceBytes = 12;
 /** Without it Node accepts tags of four bytes, which are guessed (S-39). */
 const tagBytes = 16;
 
-/** AES-256-GCM for what must be readable again: seeds, tokens, backend passwords (security.md 3.6). */
+/** AES-256-GCM for what must be readable again: seeds, tokens, backend passwords (requirements 3.6). */
 export class SealBox {
   readonly #keys: KeyRing;
 

@@ -6,7 +6,7 @@ const label = 'sallyport/v1/app-password/selector';
 
 /**
  * Sixteen bits that find the candidate rows of an account; they prove nothing. Longer, they would let the thief of database
- * and pepper test guesses without paying argon2id (security.md 3.2). null: the pepper is gone.
+ * and pepper test guesses without paying argon2id (requirements 3.2). null: the pepper is gone.
  */
 export function selectorOf(
   keys: KeyRing,

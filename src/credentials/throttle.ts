@@ -9,7 +9,7 @@ import { networkOf, widerNetworkOf } from './network.ts';
 // Counts different wrong secrets, so that a stale phone counts once; slows before it refuses; never locks an account: the
 // right app password from another network works at once (S-19). Tables are of fixed size, their keys never a typed name.
 
-/** security.md 5.6. At the /24 or /48 every number counts eightfold. */
+/** requirements 4.3. At the /24 or /48 every number counts eightfold. */
 export interface ThrottleLimits {
   /** Different wrong secrets of an account and network in an hour, from which on replies are delayed. */
   readonly delayFrom: number;
@@ -54,7 +54,7 @@ const defaults: ThrottleLimits = {
   entries: 16_384,
 };
 
-/** The throttle of one process (security.md 5.6; S-18, S-19, S-20). */
+/** The throttle of one process (requirements 4.3; S-18, S-19, S-20). */
 export class Throttle {
   readonly #keys: KeyRing;
   readonly #now: () => number;
@@ -177,7 +177,7 @@ export class Throttle {
   }
 }
 
-/** 32 bits that tell wrong secrets apart for a day and confirm none (security.md 3.5). */
+/** 32 bits that tell wrong secrets apart for a day and confirm none (requirements 3.5). */
 export function throttleFingerprint(
   keys: KeyRing,
   now: number,

@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Secret } from '../secret.ts';
-import { findAppPassword } from '../store/app-passwords.ts';
 import { currentCacheSalts } from '../store/cache-salts.ts';
 import type { Database } from '../store/database.ts';
 import { type CacheRecord, decodeRecord, encodeRecord } from './cache-record.ts';
@@ -27,13 +26,11 @@ const clockMs = 5_000;
 /** A verification that still holds. */
 export interface CacheHit {
   readonly record: CacheRecord;
-  /** Of the app password; empty where the store could not be asked. */
-  readonly label: string;
   readonly source: 'memory' | 'redis';
 }
 
 /**
- * Successful verifications, in process and in Redis (security.md 3.4). It says nothing but yes: every doubt and every fault
+ * Successful verifications, in process and in Redis (requirements 3.4). It says nothing but yes: every doubt and every fault
  * is a miss, and then the store is asked. Attributes are judged by the caller at each login (S-17).
  */
 export class VerificationCache {
@@ -46,7 +43,7 @@ export class VerificationCache {
   readonly #now: () => number;
   readonly #monotonic: () => number;
   readonly #storeMs: number;
-  readonly #memory = new LRUCache<string, { record: CacheRecord; label: string; until: number }>({
+  readonly #memory = new LRUCache<string, { record: CacheRecord; until: number }>({
     max: memoryEntries,
   });
   /** Of this process alone: a dump of another one shares no key with it. */
@@ -66,7 +63,7 @@ export class VerificationCache {
     readonly now: () => number;
     /** Milliseconds that no clock step changes. */
     readonly monotonic?: () => number;
-    /** How long the store may take to answer for salts and labels. */
+    /** How long the store may take to answer for salts. */
     readonly storeMs?: number;
   }) {
     this.#redis = parts.redis;
@@ -95,10 +92,10 @@ export class VerificationCache {
   }
 
   /** Keeps a verification that was just made. Never rejects. */
-  async keep(secret: Secret, record: CacheRecord, label: string): Promise<void> {
+  async keep(secret: Secret, record: CacheRecord): Promise<void> {
     const lifeMs = this.#lifeMs(record);
     if (lifeMs <= 0) return;
-    this.#remember(secret, record, label, lifeMs);
+    this.#remember(secret, record, lifeMs);
     if (this.#redis === null) return;
     try {
       const [salt] = await this.#currentSalts();
@@ -117,7 +114,7 @@ export class VerificationCache {
     const entry = this.#memory.get(key);
     if (entry === undefined) return null;
     if (entry.until > this.#now() && this.#holds(entry.record)) {
-      return { record: entry.record, label: entry.label, source: 'memory' };
+      return { record: entry.record, source: 'memory' };
     }
     this.#memory.delete(key);
     return null;
@@ -135,9 +132,8 @@ export class VerificationCache {
       const value = values[index] ?? null;
       const record = value === null ? null : this.#accept(key, value, accountId);
       if (record === null) continue;
-      const label = await this.#label(record.credentialId);
-      this.#remember(secret, record, label, this.#lifeMs(record));
-      return { record, label, source: 'redis' };
+      this.#remember(secret, record, this.#lifeMs(record));
+      return { record, source: 'redis' };
     }
     return null;
   }
@@ -154,7 +150,7 @@ export class VerificationCache {
     return null;
   }
 
-  /** The rule of security.md 3.4: by times inside the MAC and the gateway's clock, never by a TTL of Redis. */
+  /** The rule of requirements 3.4: by times inside the MAC and the gateway's clock, never by a TTL of Redis. */
   #holds(record: CacheRecord): boolean {
     const now = this.#now();
     return (
@@ -172,10 +168,10 @@ export class VerificationCache {
     return Math.floor(left * (0.9 + Math.random() * 0.1));
   }
 
-  #remember(secret: Secret, record: CacheRecord, label: string, lifeMs: number): void {
+  #remember(secret: Secret, record: CacheRecord, lifeMs: number): void {
     this.#forgetAfterClockStep();
     const until = this.#now() + (this.#redis === null ? lifeMs : Math.min(lifeMs, memoryMs));
-    this.#memory.set(this.#memoryKey(record.accountId, secret), { record, label, until });
+    this.#memory.set(this.#memoryKey(record.accountId, secret), { record, until });
   }
 
   #forgetAfterClockStep(): void {
@@ -192,19 +188,6 @@ export class VerificationCache {
 
   #index(macId: number, salt: Buffer, accountId: Buffer, secret: Secret): string | null {
     return cacheKey(this.#keys, macId, salt, accountId, secret);
-  }
-
-  async #label(credentialId: Buffer): Promise<string> {
-    try {
-      const row = await withDeadline(
-        findAppPassword(this.#database, credentialId),
-        this.#storeMs,
-        'the store',
-      );
-      return row?.label ?? '';
-    } catch {
-      return '';
-    }
   }
 
   /** Known salts at once, and read again behind the scenes each minute; only the first reading is waited for. */

@@ -8,6 +8,7 @@ import type { SaslCredentials } from '../protocol/sasl/credentials.ts';
 import type { Secret } from '../secret.ts';
 import { findAccount } from '../store/accounts.ts';
 import type { Database } from '../store/database.ts';
+import { ForgedRowError } from '../store/row-guard.ts';
 import type { Account } from '../store/schema.ts';
 import { type AccountName, canonicalName } from './account-name.ts';
 import { parseAppPassword } from './app-password.ts';
@@ -16,6 +17,7 @@ import { withDeadline } from './deadline.ts';
 import { isDeniedMailbox } from './denied-mailbox.ts';
 import { keyedHash, lengthPrefixed } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
+import { KeyedRowGuard } from './keyed-row-guard.ts';
 import { LastUsed } from './last-used.ts';
 import { isAllowed, splitNetworks } from './network.ts';
 import type { PasswordHash } from './password-hash.ts';
@@ -41,19 +43,16 @@ class VerifiedLogin {
   readonly domain: string;
   readonly backend: string;
   readonly credentialId: Buffer;
-  /** Of the app password; attacker text for whoever prints it (S-65). */
-  readonly label: string;
   readonly protocol: Protocol;
   readonly notAfter: number | null;
 
-  constructor(account: Account, place: Place, record: CacheRecord, label: string) {
+  constructor(account: Account, place: Place, record: CacheRecord) {
     this.#feedSeq = record.feedSeq;
     this.accountId = account.id;
     this.address = account.address;
     this.domain = place.name.domain;
     this.backend = place.domain.backend;
     this.credentialId = record.credentialId;
-    this.label = label;
     this.protocol = place.protocol;
     this.notAfter = record.notAfter;
   }
@@ -95,6 +94,7 @@ const defaultLimits: ProofLimits = { storeMs: 5_000, hashMs: 45_000 };
 export class Verifier {
   readonly #config: Config;
   readonly #database: Database;
+  readonly #guard: KeyedRowGuard;
   readonly #cache: VerificationCache;
   readonly #revocations: RevocationFeed;
   readonly #throttle: Throttle;
@@ -126,6 +126,7 @@ export class Verifier {
   }) {
     this.#config = parts.config;
     this.#database = parts.database;
+    this.#guard = new KeyedRowGuard(parts);
     this.#cache = parts.cache;
     this.#revocations = parts.revocations;
     this.#throttle = parts.throttle;
@@ -144,6 +145,7 @@ export class Verifier {
     try {
       return await this.#verify(attempt);
     } catch (error) {
+      if (error instanceof ForgedRowError) return { kind: 'unavailable', cause: error.message };
       this.#logger.error({ err: error }, 'login not decided');
       return { kind: 'unavailable', cause: 'an internal fault' };
     } finally {
@@ -186,7 +188,7 @@ export class Verifier {
 
     const hit = await this.#cache.find(accountId, secret);
     if (hit !== null && found.account !== null) {
-      return this.#admit(place, found.account, hit.record, hit.label, hit.source);
+      return this.#admit(place, found.account, hit.record, hit.source);
     }
     if (found.isStoreDown) return { kind: 'unavailable', cause: storeSilent };
 
@@ -212,8 +214,8 @@ export class Verifier {
           networks: row.networks,
         };
         this.#renewal.start(row, found.account.address, secret);
-        await this.#cache.keep(secret, record, row.label);
-        return this.#admit(place, found.account, record, row.label, 'store');
+        await this.#cache.keep(secret, record);
+        return this.#admit(place, found.account, record, 'store');
       }
       default:
         proof satisfies never;
@@ -222,13 +224,7 @@ export class Verifier {
   }
 
   /** The secret is proven; all else is judged at every login, cached or not (S-17). */
-  #admit(
-    place: Place,
-    account: Account,
-    record: CacheRecord,
-    label: string,
-    source: 'memory' | 'redis' | 'store',
-  ): Verdict {
+  #admit(place: Place, account: Account, record: CacheRecord, source: 'memory' | 'redis' | 'store'): Verdict {
     if (account.state === 'disabled') return rejected('account-disabled');
     if (account.state !== 'active') throw new Error('unknown state of an account');
     if (record.notAfter !== null && record.notAfter <= this.#now()) return rejected('expired');
@@ -239,7 +235,7 @@ export class Verifier {
     this.#known.set(account.address, account);
     this.#throttle.right(place.origin);
     this.#lastUsed.note(record.credentialId, place.address, place.protocol);
-    return { kind: 'verified', login: new VerifiedLogin(account, place, record, label) };
+    return { kind: 'verified', login: new VerifiedLogin(account, place, record) };
   }
 
   /** Whether nothing ended the login since: asked once more when its session is registered (S-54). */
@@ -269,10 +265,11 @@ export class Verifier {
     isDenied: boolean,
   ): Promise<{ readonly account: Account | null; readonly isStoreDown: boolean }> {
     try {
-      const finding = findAccount(this.#database, address);
+      const finding = findAccount(this.#database, this.#guard, address);
       const account = await withDeadline(finding, this.#limits.storeMs, 'the store');
       return { account: isDenied ? null : account, isStoreDown: false };
     } catch (error) {
+      if (error instanceof ForgedRowError) throw error;
       this.#logger.error({ err: error }, storeSilent);
       return { account: isDenied ? null : (this.#known.get(address) ?? null), isStoreDown: true };
     }

@@ -7,13 +7,14 @@ import {
   insertPortalSession,
   touchPortalSession,
 } from '../store/portal-sessions.ts';
+import type { RowGuard } from '../store/row-guard.ts';
 import type { Account } from '../store/schema.ts';
 
 /** S-69: without a request. */
 const idleMs = 15 * 60_000;
 /** S-69: whatever happens. */
 const absoluteMs = 8 * 3_600_000;
-/** 3.9: main password given, second factor not yet. */
+/** requirements 3.9: main password given, second factor not yet. */
 const firstFactorMs = 10 * 60_000;
 /** S-68: how long a shown factor allows what needs one. */
 const stepUpMs = 5 * 60_000;
@@ -63,10 +64,16 @@ export interface StartedSession<S extends FirstFactorSession | SteppedUpSession>
 /** Portal sessions in SQL, each under the SHA-256 of its token (S-59). Every change of level is a new session. */
 export class PortalSessions {
   readonly #database: Database;
+  readonly #guard: RowGuard;
   readonly #now: () => number;
 
-  constructor(parts: { readonly database: Database; readonly now: () => number }) {
+  constructor(parts: {
+    readonly database: Database;
+    readonly guard: RowGuard;
+    readonly now: () => number;
+  }) {
     this.#database = parts.database;
+    this.#guard = parts.guard;
     this.#now = parts.now;
   }
 
@@ -90,14 +97,17 @@ export class PortalSessions {
     return { token, session: { level: 'stepped-up', account, idHash, csrf, until: now + stepUpMs } };
   }
 
-  /** null for a token that is malformed, unknown, of the other kind or over, and for a disabled account. */
+  /**
+   * null for a token that is malformed, unknown, of the other kind or over, and for a disabled account. Throws for a row
+   * that the gateway did not write so.
+   */
   async find(
     kind: 'first-factor' | 'full',
     token: string,
   ): Promise<Exclude<PortalSession, AnonymousSession> | null> {
     if (!/^[A-Za-z0-9_-]{43}$/.test(token)) return null;
     const idHash = hashOf(token);
-    const found = await findPortalSession(this.#database, idHash);
+    const found = await findPortalSession(this.#database, this.#guard, idHash);
     if (found === null || found.session.level !== kind) return null;
     const { session, account } = found;
     const now = this.#now();
@@ -130,6 +140,7 @@ export class PortalSessions {
     const now = this.#now();
     await insertPortalSession(
       this.#database,
+      this.#guard,
       {
         id_hash: idHash,
         account_id: account.id,

@@ -1,4 +1,4 @@
-/** S-64: on every response, whatever made it (security.md 5.5). Pages are never stored; hashed assets say otherwise. */
+/** S-64: on every response, whatever made it (requirements 4.2). Pages are never stored; hashed assets say otherwise. */
 export const securityHeaders: Readonly<Record<string, string>> = {
   'strict-transport-security': 'max-age=31536000',
   'content-security-policy': [

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** security.md 5.6 */
+/** requirements 4.3 */
 const perMinute = 120;
 const windowMs = 60_000;
 

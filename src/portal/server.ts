@@ -10,6 +10,7 @@ import { TotpFactors } from '../identity/second-factor/totp.ts';
 import type { ImapSignIn, Peer } from '../identity/sign-in/imap.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Database } from '../store/database.ts';
+import { ForgedRowError, type RowGuard } from '../store/row-guard.ts';
 import { isDatabaseBusy } from '../store/sqlite-dialect.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { ConnectionGuard } from './connection-guard.ts';
@@ -32,6 +33,7 @@ import { titleOf, Views } from './views.ts';
 export interface PortalParts {
   readonly config: Config;
   readonly database: Database;
+  readonly guard: RowGuard;
   readonly appPasswords: AppPasswords;
   readonly sealBox: SealBox;
   readonly signIn: ImapSignIn;
@@ -49,9 +51,10 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
   const texts = en;
   const assets = loadAssets();
   const notices = createNotices(texts, now);
-  const sessions = new PortalSessions({ database: parts.database, now });
+  const sessions = new PortalSessions({ database: parts.database, guard: parts.guard, now });
   const factors = new TotpFactors({
     database: parts.database,
+    guard: parts.guard,
     sealBox: parts.sealBox,
     now,
     issuer: config.hostname,
@@ -113,6 +116,8 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
   for (const route of routes) mount(app, route, { config, sessions, notices, send });
   app.setNotFoundHandler((_request, reply) => refuse(reply, notices.notFound()));
   app.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
+    // The alarm is raised already; to the person it is an outage, and nothing she could set right by trying.
+    if (error instanceof ForgedRowError) return refuse(reply, notices.unavailable());
     const status = error.statusCode ?? 500;
     if (status < 500) return refuse(reply, notices.badRequest(status));
     if (isDatabaseBusy(error)) return refuse(reply, notices.unavailable());

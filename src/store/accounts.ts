@@ -1,59 +1,121 @@
 import { randomBytes } from 'node:crypto';
 import type { Database } from './database.ts';
 import { appendRevocation } from './revocations.ts';
+import { type GuardedRows, genuine, type RowGuard } from './row-guard.ts';
 import type { Account } from './schema.ts';
 
-/** null when nobody has this canonical address. */
-export async function findAccount(database: Database, address: string): Promise<Account | null> {
+/** null when nobody has this canonical address. Throws for a row that the gateway did not write so. */
+export async function findAccount(
+  database: Database,
+  guard: RowGuard,
+  address: string,
+): Promise<Account | null> {
   const row = await database
     .selectFrom('account')
     .selectAll()
     .where('address', '=', address)
     .executeTakeFirst();
+  return row === undefined ? null : genuine(guard, 'account', row, row.id);
+}
+
+/** As {@link findAccount}. */
+export async function findAccountById(
+  database: Database,
+  guard: RowGuard,
+  id: Buffer,
+): Promise<Account | null> {
+  const row = await rowOf(database, id);
+  return row === null ? null : genuine(guard, 'account', row, row.id);
+}
+
+/** What a row says, whoever wrote it. Without its MAC it is no {@link Account}, and opens nothing. */
+export type UncheckedAccount = Omit<Account, 'row_mac'>;
+
+/** For what ends something, which a forged row must not prevent. */
+export async function findAccountUnchecked(
+  database: Database,
+  by: { readonly id: Buffer } | { readonly address: string },
+): Promise<UncheckedAccount | null> {
+  const query = database
+    .selectFrom('account')
+    .select(['id', 'address', 'state', 'mfa', 'enrolled_at', 'created_at']);
+  const row = await ('id' in by
+    ? query.where('id', '=', by.id)
+    : query.where('address', '=', by.address)
+  ).executeTakeFirst();
   return row ?? null;
 }
 
-export async function findAccountById(database: Database, id: Buffer): Promise<Account | null> {
-  const row = await database.selectFrom('account').selectAll().where('id', '=', id).executeTakeFirst();
-  return row ?? null;
+/** All of them, for the operator's eyes: a forged one is told apart and not left out. */
+export async function listAccounts(
+  database: Database,
+  guard: RowGuard,
+): Promise<readonly { readonly account: UncheckedAccount; readonly isGenuine: boolean }[]> {
+  const rows = await database.selectFrom('account').selectAll().orderBy('address').execute();
+  return rows.map(({ row_mac, ...account }) => ({
+    account,
+    isGenuine: guard.isGenuine('account', { ...account, row_mac }),
+  }));
 }
 
-export async function listAccounts(database: Database): Promise<readonly Account[]> {
-  return await database.selectFrom('account').selectAll().orderBy('address').execute();
+export async function listAccountIds(database: Database): Promise<readonly Buffer[]> {
+  const rows = await database.selectFrom('account').select('id').execute();
+  return rows.map(({ id }) => id);
 }
 
 /** Makes the account, or answers the one that exists: two first sign-ins at once end in one account. */
 export async function createAccount(
   database: Database,
+  guard: RowGuard,
   address: string,
   now: number,
 ): Promise<{ readonly account: Account; readonly created: boolean }> {
-  const id = randomBytes(16);
+  const fields = {
+    id: randomBytes(16),
+    address,
+    state: 'active',
+    mfa: null,
+    enrolled_at: null,
+  } satisfies GuardedRows['account'];
   const result = await database
     .insertInto('account')
-    .values({ id, address, state: 'active', mfa: null, created_at: now })
+    .values({ ...fields, row_mac: guard.mac('account', fields), created_at: now })
     .onConflict((conflict) => conflict.column('address').doNothing())
     .executeTakeFirst();
-  const account = await database
-    .selectFrom('account')
-    .selectAll()
-    .where('address', '=', address)
-    .executeTakeFirstOrThrow();
+  const account = await findAccount(database, guard, address);
+  if (account === null) throw new Error('an account that was just made is gone');
   return { account, created: (result.numInsertedOrUpdatedRows ?? 0n) > 0n };
 }
 
-export async function setAccountMfa(database: Database, id: Buffer, mfa: Account['mfa']): Promise<void> {
-  await database.updateTable('account').set({ mfa }).where('id', '=', id).execute();
+export async function setAccountMfa(
+  database: Database,
+  guard: RowGuard,
+  id: Buffer,
+  mfa: Account['mfa'],
+): Promise<void> {
+  await changeAccount(database, guard, id, { mfa });
 }
 
-export async function enableAccount(database: Database, id: Buffer): Promise<void> {
-  await database.updateTable('account').set({ state: 'active' }).where('id', '=', id).execute();
+export async function enableAccount(database: Database, guard: RowGuard, id: Buffer): Promise<void> {
+  await changeAccount(database, guard, id, { state: 'active' });
 }
 
-/** Disables and enters the feed in one transaction, so that no session of the account outlives it. */
-export async function disableAccount(database: Database, id: Buffer, now: number): Promise<void> {
+/**
+ * Disables and enters the feed in one transaction, so that no session of the account outlives it. Works on a forged row
+ * too, and lends it no MAC.
+ */
+export async function disableAccount(
+  database: Database,
+  guard: RowGuard,
+  id: Buffer,
+  now: number,
+): Promise<void> {
   await database.transaction().execute(async (transaction) => {
-    await transaction.updateTable('account').set({ state: 'disabled' }).where('id', '=', id).execute();
+    await lockAccount(transaction, id);
+    const row = await rowOf(transaction, id);
+    if (row === null) return;
+    const isGenuine = guard.isGenuine('account', row);
+    await write(transaction, row, { state: 'disabled' }, isGenuine ? guard : null);
     await appendRevocation(transaction, {
       credentialId: null,
       accountId: id,
@@ -63,9 +125,17 @@ export async function disableAccount(database: Database, id: Buffer, now: number
   });
 }
 
-/** Takes every second factor and browser session of the account; answers how many factors there were. */
-export async function resetSecondFactors(database: Database, accountId: Buffer): Promise<number> {
+/**
+ * Takes every second factor and browser session of the account, so that it enrolls anew; answers how many factors there
+ * were.
+ */
+export async function resetSecondFactors(
+  database: Database,
+  guard: RowGuard,
+  accountId: Buffer,
+): Promise<number> {
   return await database.transaction().execute(async (transaction) => {
+    await changeAccountLocked(transaction, guard, accountId, { enrolled_at: null });
     const { numDeletedRows } = await transaction
       .deleteFrom('second_factor')
       .where('account_id', '=', accountId)
@@ -73,4 +143,62 @@ export async function resetSecondFactors(database: Database, accountId: Buffer):
     await transaction.deleteFrom('portal_session').where('account_id', '=', accountId).execute();
     return Number(numDeletedRows);
   });
+}
+
+/** Lets a locked account remember that it has enrolled; call it in the transaction that confirms the factor. */
+export async function markEnrolled(
+  transaction: Database,
+  guard: RowGuard,
+  account: Account,
+  now: number,
+): Promise<void> {
+  await write(transaction, account, { enrolled_at: now }, guard);
+}
+
+/** Holds the account's row to the end of the transaction: what is read after it stays true (S-23). Call it first. */
+export async function lockAccount(transaction: Database, accountId: Buffer): Promise<void> {
+  await transaction
+    .updateTable('account')
+    .set((set) => ({ row_mac: set.ref('row_mac') }))
+    .where('id', '=', accountId)
+    .execute();
+}
+
+async function rowOf(database: Database, id: Buffer): Promise<Account | null> {
+  const row = await database.selectFrom('account').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ?? null;
+}
+
+type Change = Partial<Pick<Account, 'state' | 'mfa' | 'enrolled_at'>>;
+
+async function changeAccount(database: Database, guard: RowGuard, id: Buffer, change: Change): Promise<void> {
+  await database
+    .transaction()
+    .execute(async (transaction) => changeAccountLocked(transaction, guard, id, change));
+}
+
+async function changeAccountLocked(
+  transaction: Database,
+  guard: RowGuard,
+  id: Buffer,
+  change: Change,
+): Promise<void> {
+  await lockAccount(transaction, id);
+  const row = await findAccountById(transaction, guard, id);
+  if (row !== null) await write(transaction, row, change, guard);
+}
+
+/** The only update of what authorizes in an account. Without a guard the row keeps the MAC it has. */
+async function write(
+  transaction: Database,
+  row: Account,
+  change: Change,
+  guard: RowGuard | null,
+): Promise<void> {
+  const row_mac = guard === null ? row.row_mac : guard.mac('account', { ...row, ...change });
+  await transaction
+    .updateTable('account')
+    .set({ ...change, row_mac } as object)
+    .where('id', '=', row.id)
+    .execute();
 }

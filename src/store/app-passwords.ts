@@ -41,13 +41,9 @@ export async function listAppPasswords(
     .execute();
 }
 
-/** Holds the account's row to the end of the transaction: what is counted after it stays true (S-23). Call it first. */
-export async function lockAccount(transaction: Database, accountId: Buffer): Promise<void> {
-  await transaction
-    .updateTable('account')
-    .set((set) => ({ state: set.ref('state') }))
-    .where('id', '=', accountId)
-    .execute();
+/** Of every account, expired ones too. */
+export async function listUnrevokedAppPasswords(database: Database): Promise<readonly AppPasswordRow[]> {
+  return await database.selectFrom('app_password').selectAll().where('state', '!=', 'revoked').execute();
 }
 
 export async function countLiveAppPasswords(

@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 
 /**
  * The current cache salt and the one before it, newest first. Makes a new one when the newest is older than `maxAgeMs`,
- * and deletes what is older: a Redis dump then proves nothing any more (security.md 3.4).
+ * and deletes what is older: a Redis dump then proves nothing any more (requirements 3.4).
  */
 export async function currentCacheSalts(
   database: Database,
@@ -38,4 +38,9 @@ export async function currentCacheSalts(
   const oldest = salts.at(-1);
   if (oldest !== undefined) await database.deleteFrom('cache_salt').where('id', '<', oldest.id).execute();
   return salts.map(({ salt }) => salt);
+}
+
+/** Makes every record in Redis one that nobody finds any more; the next reader makes a new salt. */
+export async function deleteCacheSalts(database: Database): Promise<void> {
+  await database.deleteFrom('cache_salt').execute();
 }

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from './database.ts';
+import type { RowGuard } from './row-guard.ts';
+import type { SecondFactorRow } from './schema.ts';
 
 // S-76: a guess is counted before it is looked at and taken back when it was right, so that guesses made at the same
 // time, over any number of sessions and nodes, cannot all be looked at.
@@ -89,40 +91,42 @@ export async function guessesAllowedAt(
  */
 export async function recordWrongGuess(
   database: Database,
-  factorId: Buffer,
+  guard: RowGuard,
+  factor: SecondFactorRow,
   now: number,
   bounds: { readonly consecutive: number; readonly long: GuessWindow },
 ): Promise<boolean> {
+  const { id } = factor;
   await database
     .deleteFrom('factor_failure')
-    .where('factor_id', '=', factorId)
+    .where('factor_id', '=', id)
     .where('at', '<=', now - bounds.long.windowMs)
     .execute();
+  // Made before it is known whether it is needed: the statement that counts is the one that disables.
+  const disabledMac = guard.mac('second_factor', { ...factor, disabled_at: now });
   const row = await database
     .updateTable('second_factor')
-    .set(({ eb, selectFrom }) => ({
-      consecutive_failures: eb('consecutive_failures', '+', 1),
-      disabled_at: eb
-        .case()
-        .when('disabled_at', 'is not', null)
-        .then(eb.ref('disabled_at'))
-        .when(
-          eb.or([
-            eb('consecutive_failures', '>=', bounds.consecutive - 1),
-            eb(
-              selectFrom('factor_failure')
-                .select(({ fn }) => fn.countAll<number>().as('made'))
-                .where('factor_id', '=', factorId),
-              '>=',
-              bounds.long.guesses,
-            ),
-          ]),
-        )
-        .then(now)
-        .else(null)
-        .end(),
-    }))
-    .where('id', '=', factorId)
+    .set(({ eb, selectFrom }) => {
+      const isDisabling = eb.and([
+        eb('disabled_at', 'is', null),
+        eb.or([
+          eb('consecutive_failures', '>=', bounds.consecutive - 1),
+          eb(
+            selectFrom('factor_failure')
+              .select(({ fn }) => fn.countAll<number>().as('made'))
+              .where('factor_id', '=', id),
+            '>=',
+            bounds.long.guesses,
+          ),
+        ]),
+      ]);
+      return {
+        consecutive_failures: eb('consecutive_failures', '+', 1),
+        disabled_at: eb.case().when(isDisabling).then(now).else(eb.ref('disabled_at')).end(),
+        row_mac: eb.case().when(isDisabling).then(disabledMac).else(eb.ref('row_mac')).end(),
+      } as object;
+    })
+    .where('id', '=', id)
     .returning('disabled_at')
     .executeTakeFirst();
   return row !== undefined && row.disabled_at !== null;

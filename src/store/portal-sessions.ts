@@ -1,15 +1,22 @@
+import { findAccountById } from './accounts.ts';
 import type { Database } from './database.ts';
+import { genuine, type RowGuard } from './row-guard.ts';
 import type { Account, PortalSessionRow } from './schema.ts';
 
 /** Inserts a session, drops dead ones of everybody, and of the account's own all but the newest `most`. */
 export async function insertPortalSession(
   database: Database,
-  session: PortalSessionRow,
+  guard: RowGuard,
+  session: Omit<PortalSessionRow, 'row_mac'>,
   bounds: { readonly most: number; readonly createdAfter: number },
 ): Promise<void> {
   await database.transaction().execute(async (transaction) => {
     await transaction.deleteFrom('portal_session').where('created_at', '<=', bounds.createdAfter).execute();
-    await transaction.insertInto('portal_session').values(session).execute();
+    const row_mac = guard.mac('portal_session', session);
+    await transaction
+      .insertInto('portal_session')
+      .values({ ...session, row_mac })
+      .execute();
     await transaction
       .deleteFrom('portal_session')
       .where('account_id', '=', session.account_id)
@@ -27,23 +34,24 @@ export async function insertPortalSession(
   });
 }
 
-/** The session with its account as it is now; null when it was ended or never was. */
+/**
+ * The session with its account as it is now; null when it was ended or never was. Throws for a row that the gateway did
+ * not write so: else whoever can write SQL would insert himself a session (S-34).
+ */
 export async function findPortalSession(
   database: Database,
+  guard: RowGuard,
   idHash: Buffer,
 ): Promise<{ readonly session: PortalSessionRow; readonly account: Account } | null> {
-  const session = await database
+  const row = await database
     .selectFrom('portal_session')
     .selectAll()
     .where('id_hash', '=', idHash)
     .executeTakeFirst();
-  if (session === undefined) return null;
-  const account = await database
-    .selectFrom('account')
-    .selectAll()
-    .where('id', '=', session.account_id)
-    .executeTakeFirst();
-  return account === undefined ? null : { session, account };
+  if (row === undefined) return null;
+  const session = genuine(guard, 'portal_session', row, row.account_id);
+  const account = await findAccountById(database, guard, session.account_id);
+  return account === null ? null : { session, account };
 }
 
 export async function touchPortalSession(database: Database, idHash: Buffer, now: number): Promise<void> {
@@ -65,4 +73,10 @@ export async function deletePortalSessionsOf(
   let query = database.deleteFrom('portal_session').where('account_id', '=', accountId);
   if (except !== null) query = query.where('id_hash', '!=', except);
   await query.execute();
+}
+
+/** Ends every session of everybody; answers how many there were. */
+export async function deleteAllPortalSessions(database: Database): Promise<number> {
+  const { numDeletedRows } = await database.deleteFrom('portal_session').executeTakeFirst();
+  return Number(numDeletedRows);
 }

@@ -1,10 +1,14 @@
 import type { Database } from './database.ts';
 import type { RevocationRow } from './schema.ts';
 
-/** Enters the feed; call it in the transaction that revokes, so that neither happens without the other. */
+/**
+ * Enters the feed; call it in the transaction that revokes, so that neither happens without the other. With a `seq` it and
+ * all later ones are numbered from there on: only for a feed that a restore has set back.
+ */
 export async function appendRevocation(
   transaction: Database,
   entry: {
+    readonly seq?: number;
     readonly credentialId: Buffer | null;
     readonly accountId: Buffer;
     readonly at: number;
@@ -14,6 +18,7 @@ export async function appendRevocation(
   await transaction
     .insertInto('revocation')
     .values({
+      ...(entry.seq === undefined ? {} : { seq: entry.seq }),
       credential_id: entry.credentialId,
       account_id: entry.accountId,
       at: entry.at,
@@ -50,4 +55,13 @@ export async function revocationStart(database: Database, at: number): Promise<n
     ])
     .executeTakeFirstOrThrow();
   return first === null ? (last ?? 0) : first - 1;
+}
+
+/** Number of the last entry; 0 while there is none. */
+export async function lastRevocation(database: Database): Promise<number> {
+  const { last } = await database
+    .selectFrom('revocation')
+    .select((select) => select.fn.max('seq').as('last'))
+    .executeTakeFirstOrThrow();
+  return last ?? 0;
 }

@@ -1,14 +1,20 @@
-import type { Generated, Insertable, Selectable } from 'kysely';
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
 
 // Ids are 16 random bytes; times are UTC milliseconds as integers, because the two engines print dates differently.
 
+/** Under the row's MAC: an update that sets it does not compile, but where the new MAC is made with it (row-guard.ts). */
+type Guarded<T> = ColumnType<T, T, never>;
+
 export interface AccountTable {
-  readonly id: Buffer;
+  readonly id: Guarded<Buffer>;
   /** Canonical: ASCII domain, ASCII letters folded, NFC. The only form used upstream and in logs (S-04). */
-  readonly address: string;
-  state: 'active' | 'disabled';
+  readonly address: Guarded<string>;
+  readonly state: Guarded<'active' | 'disabled'>;
   /** null follows the domain. */
-  mfa: 'required' | 'optional' | 'off' | null;
+  readonly mfa: Guarded<'required' | 'optional' | 'off' | null>;
+  /** When a first second factor was confirmed; a reset clears it. Deleting the factor must not open enrollment again. */
+  readonly enrolled_at: Guarded<number | null>;
+  row_mac: Buffer;
   readonly created_at: number;
 }
 
@@ -50,18 +56,19 @@ export interface CacheSaltTable {
 }
 
 export interface SecondFactorTable {
-  readonly id: Buffer;
-  readonly account_id: Buffer;
-  readonly kind: 'totp';
+  readonly id: Guarded<Buffer>;
+  readonly account_id: Guarded<Buffer>;
+  readonly kind: Guarded<'totp'>;
   /** Sealed seed, base64url (credentials/seal.ts). */
-  sealed: string;
+  readonly sealed: Guarded<string>;
   /** null while enrollment is unfinished; such a row dies 10 minutes after created_at (S-77). */
-  confirmed_at: number | null;
+  readonly confirmed_at: Guarded<number | null>;
   /** Last TOTP time step spent; -1 before the first (S-75). */
   last_step: number;
   /** Since the last success; 50 disable the factor (S-76). */
   consecutive_failures: number;
-  disabled_at: number | null;
+  readonly disabled_at: Guarded<number | null>;
+  row_mac: Buffer;
   readonly created_at: number;
 }
 
@@ -72,14 +79,15 @@ export interface FactorFailureTable {
 
 export interface PortalSessionTable {
   /** SHA-256 of the cookie's 32 bytes: a database dump cannot be replayed (S-59). */
-  readonly id_hash: Buffer;
-  readonly account_id: Buffer;
-  readonly level: 'first-factor' | 'full';
+  readonly id_hash: Guarded<Buffer>;
+  readonly account_id: Guarded<Buffer>;
+  readonly level: Guarded<'first-factor' | 'full'>;
   /** base64url of 32 random bytes, in every form of the session (S-61). */
-  readonly csrf: string;
+  readonly csrf: Guarded<string>;
   /** When a second factor was last shown in this session; null on first-factor level (S-68). */
-  factor_at: number | null;
-  readonly created_at: number;
+  readonly factor_at: Guarded<number | null>;
+  readonly created_at: Guarded<number>;
+  row_mac: Buffer;
   seen_at: number;
 }
 

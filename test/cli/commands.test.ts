@@ -1,64 +1,21 @@
-import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { stringify } from 'yaml';
 import { run } from '../../src/cli/program.ts';
-import { makeThrowAwayCertificates } from '../../src/demo/certificates.ts';
+import { makeSite, type Site } from './site.ts';
 
+let site: Site;
 let folder: string;
-let configFile: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'sallyport-cli-'));
-  const { certFile, keyFile } = await makeThrowAwayCertificates(folder);
-  await writeFile(join(folder, 'master'), 'master secret');
-  configFile = join(folder, 'sallyport.yaml');
-  const leg = { host: '127.0.0.1', port: 1, tls: 'none' };
-  await writeFile(
-    configFile,
-    stringify({
-      hostname: 'mail.example.com',
-      state_dir: join(folder, 'var'),
-      default_domain: 'example.com',
-      keys_file: join(folder, 'keys/keys.json'),
-      tls: { certificates: [{ cert: certFile, key: keyFile }] },
-      listen: [{ door: 'imap', port: 0, tls: 'implicit' }],
-      portal: { port: 0, public_url: 'https://mail.example.com' },
-      database: { url: `sqlite:${join(folder, 'var/sallyport.db')}` },
-      backends: {
-        office: {
-          imap: leg,
-          smtp: leg,
-          login: { method: 'master', user: 'gateway', password_file: join(folder, 'master') },
-        },
-      },
-      domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' }, enrollment: 'open' } },
-      app_passwords: { max_per_account: 3 },
-    }),
-  );
+  site = await makeSite({ app_passwords: { max_per_account: 3 } });
+  folder = site.folder;
 });
 
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(() => site.remove());
 
-async function command(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await run([...words, '--config', configFile], {
-    out: (line) => out.push(line),
-    err: (line) => err.push(line),
-    environment: {},
-    signal: new AbortController().signal,
-    now: Date.now,
-  });
-  return { code, out: out.join('\n'), err: err.join('\n') };
-}
-
-async function dataOf(...words: string[]): Promise<unknown> {
-  const { code, out, err } = await command(...words, '--json');
-  if (code !== 0) throw new Error(err);
-  return JSON.parse(out);
-}
+const command = (...words: string[]) => site.command(...words);
+const dataOf = (...words: string[]) => site.dataOf(...words);
 
 describe('before anything is made', () => {
   it('check says what is missing, exit 78', async () => {
@@ -124,7 +81,7 @@ describe('accounts and app passwords', () => {
     expect(await command('account', 'create', 'a b@example.com')).toMatchObject({ code: 2 });
   });
 
-  it('create prints the secret once, in the contract’s JSON', async () => {
+  it("create prints the secret once, in the contract's JSON", async () => {
     const made = await dataOf(
       'app-password',
       'create',

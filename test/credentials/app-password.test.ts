@@ -7,7 +7,7 @@ import {
 
 const parse = (text: string | Buffer) => parseAppPassword(Buffer.from(text))?.text() ?? null;
 
-describe('the check letter (security.md 3.14)', () => {
+describe('the check letter (requirements 3.7)', () => {
   it.each([
     ['abcdefghijklmno', 'q', 'abcd efgh ijkl mnoq'],
     ['aaaaaaaaaaaaaaa', 'r', 'aaaa aaaa aaaa aaar'],

@@ -9,6 +9,7 @@ import { formatAppPassword } from '../../src/credentials/app-password.ts';
 import { type AppPasswordOrder, AppPasswords } from '../../src/credentials/app-passwords.ts';
 import type { HashQueueLimits } from '../../src/credentials/hash-queue.ts';
 import type { KeyRing } from '../../src/credentials/key-file.ts';
+import { KeyedRowGuard } from '../../src/credentials/keyed-row-guard.ts';
 import { networkOf } from '../../src/credentials/network.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { RevocationFeed, type RevocationNudge } from '../../src/credentials/revocation.ts';
@@ -92,6 +93,7 @@ export async function openBed(options: BedOptions = {}) {
     },
   });
   const logger = createLogger(options.logLevel ?? 'trace', sink);
+  const guard = new KeyedRowGuard({ keys, metrics, logger });
   const passwordHash = new PasswordHash({
     keys,
     argon2: config.appPasswords.argon2,
@@ -145,7 +147,7 @@ export async function openBed(options: BedOptions = {}) {
   if (options.isCold !== true) await revocations.poll();
 
   const account = async (address: string): Promise<Account> =>
-    (await createAccount(plain, address, now())).account;
+    (await createAccount(plain, guard, address, now())).account;
   const issue = async (owner: Account, order: Partial<AppPasswordOrder> = {}) => {
     const outcome = await appPasswords.create({
       account: owner,
@@ -191,6 +193,7 @@ export async function openBed(options: BedOptions = {}) {
     database: plain,
     clock,
     keys,
+    guard,
     config,
     log,
     metrics,

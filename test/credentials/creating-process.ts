@@ -3,13 +3,14 @@ import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { findAccount } from '../../src/store/accounts.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { keyRing } from './keys.ts';
+import { rowGuard } from './row-guard.ts';
 
 // Run as a process of its own: FILE ADDRESS COUNT. Creates that many app passwords at once, prints how each ended.
 const [file = '', address = '', count = '0'] = process.argv.slice(2);
 const database = openDatabase(file);
-const account = await findAccount(database, address);
-if (account === null) throw new Error('no such account');
 const keys = keyRing();
+const account = await findAccount(database, rowGuard(keys), address);
+if (account === null) throw new Error('no such account');
 const argon2 = { memoryKib: 7_168, passes: 1, lanes: 1 };
 const appPasswords = new AppPasswords({
   database,

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis, type Redis } from '../../src/credentials/redis.ts';
-import { startRedis } from '../../src/demo/redis.ts';
+import { startRedis } from '../support/redis.ts';
 
 export type RedisBed = Awaited<ReturnType<typeof openRedis>>;
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectRedis, type Redis } from '../../src/credentials/redis.ts';
-import { type Redis as Server, startRedis } from '../../src/demo/redis.ts';
 import { Secret } from '../../src/secret.ts';
+import { type Redis as Server, startRedis } from '../support/redis.ts';
 import { openRedis } from './redis-bed.ts';
 import { until } from './until.ts';
 

@@ -49,7 +49,7 @@ describe('the revocation window', () => {
     expect(revocations.voids(id, accountId, 0)).toBe(true);
     expect(revocations.voids(id, accountId, 1)).toBe(false);
     expect(revocations.voids(countingBytes(0, 16), accountId, 0)).toBe(false);
-    await disableAccount(gateway.database, accountId, gateway.clock.now());
+    await disableAccount(gateway.database, gateway.guard, accountId, gateway.clock.now());
     await revocations.poll();
     expect(revocations.voids(countingBytes(0, 16), accountId, 1)).toBe(true);
   });

@@ -139,7 +139,7 @@ describe('S-20: a success exempts the account at this network, never the network
     expect(throttle.refusedForMs(at('alice'))).toBeGreaterThan(0);
   });
 
-  it('200 wrong ones for Bob meet Bob’s limits after Alice’s success', () => {
+  it("200 wrong ones for Bob meet Bob's limits after Alice's success", () => {
     const { throttle, at, guess } = open();
     throttle.right(at('alice'));
     let refused = 0;

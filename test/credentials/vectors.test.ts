@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
+import { encodeRecord } from '../../src/credentials/cache-record.ts';
 import { deriveKey, keyedHash, lengthPrefixed } from '../../src/credentials/derive.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { formatPhc } from '../../src/credentials/phc.ts';
+import { encodeNudge } from '../../src/credentials/revocation-nudge.ts';
+import { rowMac } from '../../src/credentials/row-mac.ts';
 import { SealBox } from '../../src/credentials/seal.ts';
 import { selectorOf } from '../../src/credentials/selector.ts';
 import { throttleFingerprint } from '../../src/credentials/throttle.ts';
@@ -44,6 +47,21 @@ describe('published vectors (S-38)', () => {
     );
   });
 
+  it('makes the cache record', () => {
+    const record = encodeRecord(keys, 'sp:v1:c:MAB72w2n9jXwQLSBivOTezYmXbvtcVAcze575cEnXho', {
+      credentialId: row,
+      accountId: account,
+      scopes: 5,
+      verifiedAt: 1_795_305_600_000,
+      notAfter: null,
+      feedSeq: 7,
+      networks: '203.0.113.0/24',
+    });
+    expect(record.toString('base64url')).toBe(
+      'AQAAAAH_7t3Mu6qZiHdmVUQzIhEAABEiM0RVZneImaq7zN3u_wUAAAGiAI10AP__________AAAAAAAAAAcADjIwMy4wLjExMy4wLzI0BKhtn84-U6MgO93aBkdxljecxSvyfKkHgd57eZ6EEL0',
+    );
+  });
+
   it('makes the throttle fingerprint', () => {
     const at = Date.UTC(2026, 10, 22, 23, 59);
     const fingerprint = throttleFingerprint(keys, at, account, '203.0.113.0/24', secret());
@@ -60,6 +78,27 @@ describe('published vectors (S-38)', () => {
     } as const;
     const blob = 'AQAAAAegoaKjpKWmp6ipqqtoO5eMJW5Qyy4V-Hb8-NbMY0eBkhjJZdY-4YaFqIlpMQ9klt4';
     expect(new SealBox(keys).open(place, blob).toString()).toBe('12345678901234567890');
+  });
+
+  it('makes the row MAC', () => {
+    const mac = rowMac(keys, 'anna@example.com', {
+      id: row,
+      account_id: account,
+      scopes: 5,
+      networks: '',
+      not_after: null,
+      state: 'active',
+      pepper_version: 1,
+      selector: 8801,
+      phc: '$argon2id$v=19$m=12288,t=3,p=1$gIGCg4SFhoeIiYqLjI2Ojw$dzBihe/fKjhI8qqHFxt1A2YhB7Qmk6aX8lZgStOjGjM',
+    });
+    expect(mac.toString('hex')).toBe(
+      '00000001a1dbe7e1d64057fa07610a27722136dac45e5b7e29f824f2ddd1d4fc0cc19cb1',
+    );
+  });
+
+  it('makes the revocation message', () => {
+    expect(encodeNudge(keys, 7)).toBe('AAAAAAAAAAcAAAAB1T1te0tlY0aZaEEirB9pHVNPOi9F20qMIjWwC5L0mVE');
   });
 
   it('chains the audit entry', () => {

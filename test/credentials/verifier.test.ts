@@ -6,6 +6,7 @@ import { selectorOf } from '../../src/credentials/selector.ts';
 import { assertVerified, type VerifiedLogin } from '../../src/credentials/verifier.ts';
 import { Secret } from '../../src/secret.ts';
 import { disableAccount, enableAccount } from '../../src/store/accounts.ts';
+import { renewRowMacs } from '../../src/store/row-renewal.ts';
 import { type Bed, type BedOptions, type From, openBed, outcomeOf } from './bed.ts';
 import { keyRing } from './keys.ts';
 import { until } from './until.ts';
@@ -42,7 +43,6 @@ describe('a right app password', () => {
       address: 'alice@example.com',
       domain: 'example.com',
       backend: 'office',
-      label: 'Test',
       protocol: 'imap',
       notAfter: null,
     });
@@ -204,12 +204,12 @@ describe('S-17: attributes are judged at every login', () => {
   it('the account', async () => {
     const { gateway, alice, login } = await withAlice();
     expect(await login()).toBe('verified');
-    await disableAccount(gateway.database, alice.id, gateway.clock.now());
+    await disableAccount(gateway.database, gateway.guard, alice.id, gateway.clock.now());
     expect(await login()).toBe('account-disabled');
     await gateway.revocations.poll();
     expect(await login()).toBe('account-disabled');
     expect(outcomeOf(await gateway.login('alice', 'aaaaaaaaaaaaaaar'))).toBe('wrong');
-    await enableAccount(gateway.database, alice.id);
+    await enableAccount(gateway.database, gateway.guard, alice.id);
     expect(await login()).toBe('verified');
   });
 
@@ -245,16 +245,16 @@ describe('S-54: registered first, checked once more', () => {
     expect(gateway.verifier.stillValid(verdict.login)).toBe(false);
     gateway.clock.advance(-1);
     expect(gateway.verifier.stillValid(verdict.login)).toBe(true);
-    await disableAccount(gateway.database, alice.id, gateway.clock.now());
+    await disableAccount(gateway.database, gateway.guard, alice.id, gateway.clock.now());
     await gateway.revocations.poll();
     expect(gateway.verifier.stillValid(verdict.login)).toBe(false);
   });
 
   it('a new login after the account is enabled again is valid', async () => {
     const { gateway, alice, password } = await withAlice();
-    await disableAccount(gateway.database, alice.id, gateway.clock.now());
+    await disableAccount(gateway.database, gateway.guard, alice.id, gateway.clock.now());
     await gateway.revocations.poll();
-    await enableAccount(gateway.database, alice.id);
+    await enableAccount(gateway.database, gateway.guard, alice.id);
     const verdict = await gateway.login('alice', password);
     if (verdict.kind !== 'verified') throw new Error(verdict.kind);
     expect(gateway.verifier.stillValid(verdict.login)).toBe(true);
@@ -404,6 +404,7 @@ describe('S-40: rotation', () => {
     const next = await bed({ file: gateway.file, clock: gateway.clock, keys: keyRing(rotated) });
     expect(outcomeOf(await next.login('alice', password))).toBe('verified');
     await next.verifier.stop();
+    expect(await renewRowMacs(next.database, next.guard)).toBe(1);
     const after = await row();
     expect([before.pepper_version, after.pepper_version]).toEqual([1, 2]);
     expect(after.phc).not.toBe(before.phc);

@@ -4,9 +4,11 @@ import { isCsrfToken, PortalSessions } from '../../src/identity/portal-session.t
 import { createAccount, disableAccount } from '../../src/store/accounts.ts';
 import { type Database, migrate, openDatabase } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
+import { rowGuard } from '../credentials/row-guard.ts';
 import { Clock, hours, minutes, seconds } from './clock.ts';
 
 describe('portal sessions', () => {
+  const guard = rowGuard();
   let clock: Clock;
   let database: Database;
   let sessions: PortalSessions;
@@ -16,8 +18,8 @@ describe('portal sessions', () => {
     clock = new Clock();
     database = openDatabase(':memory:');
     await migrate(database);
-    sessions = new PortalSessions({ database, now: clock.now });
-    alice = (await createAccount(database, 'alice@example.com', clock.now())).account;
+    sessions = new PortalSessions({ database, guard, now: clock.now });
+    alice = (await createAccount(database, guard, 'alice@example.com', clock.now())).account;
   });
   afterEach(async () => {
     await database.destroy();
@@ -116,7 +118,7 @@ describe('portal sessions', () => {
 
   it('ends with the account', async () => {
     const { token } = await full();
-    await disableAccount(database, alice.id, clock.now());
+    await disableAccount(database, guard, alice.id, clock.now());
     expect(await sessions.find('full', token)).toBeNull();
   });
 

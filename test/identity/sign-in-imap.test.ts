@@ -109,13 +109,24 @@ describe('sign-in with the main password', () => {
   it('answers the same to a wrong password, a wrong name, a strange domain and a disabled account', async () => {
     const signedIn = await signIn('bob@example.com', mainPassword);
     if (signedIn.kind !== 'signed-in') throw new Error('bob could not sign in');
-    await disableAccount(bed.database, signedIn.account.id, bed.clock.now());
+    await disableAccount(bed.database, bed.guard, signedIn.account.id, bed.clock.now());
     expect(await signIn('alice@example.com', 'wrong')).toEqual({ kind: 'wrong' });
     expect(await signIn('nobody@example.com', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await signIn('alice@elsewhere.example', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await signIn('bob@example.com', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await signIn('al*ice@example.com', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await accounts()).toEqual([{ address: 'bob@example.com' }]);
+  });
+
+  it('S-34: calls an account that SQL was made to hold unavailable, and makes none in its place', async () => {
+    expect(await signIn('bob@example.com', mainPassword)).toMatchObject({ kind: 'signed-in' });
+    await bed.database
+      .updateTable('account')
+      .set({ mfa: 'off' } as never)
+      .execute();
+    expect(await signIn('bob@example.com', mainPassword)).toEqual({ kind: 'unavailable' });
+    expect(await signIn('bob@example.com', 'wrong')).toEqual({ kind: 'wrong' });
+    expect(bed.log.join('')).toContain('"event":"integrity-alarm"');
   });
 
   it('never shows the backend an app password, nor the name of its own login', async () => {

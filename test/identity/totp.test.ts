@@ -7,9 +7,11 @@ import { createAccount } from '../../src/store/accounts.ts';
 import { type Database, migrate, openDatabase } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
 import { keyRing } from '../credentials/keys.ts';
+import { rowGuard } from '../credentials/row-guard.ts';
 import { Clock, days, hours, minutes, seconds } from './clock.ts';
 
 describe('authenticator app', () => {
+  const guard = rowGuard();
   let clock: Clock;
   let database: Database;
   let factors: TotpFactors;
@@ -21,9 +23,9 @@ describe('authenticator app', () => {
     database = openDatabase(':memory:');
     await migrate(database);
     const sealBox = new SealBox(keyRing());
-    factors = new TotpFactors({ database, sealBox, now: clock.now, issuer: 'mail.example.com' });
-    sessions = new PortalSessions({ database, now: clock.now });
-    alice = (await createAccount(database, 'alice@example.com', clock.now())).account;
+    factors = new TotpFactors({ database, guard, sealBox, now: clock.now, issuer: 'mail.example.com' });
+    sessions = new PortalSessions({ database, guard, now: clock.now });
+    alice = (await createAccount(database, guard, 'alice@example.com', clock.now())).account;
   });
   afterEach(async () => {
     await database.destroy();
@@ -171,7 +173,7 @@ describe('authenticator app', () => {
   it('leaves other accounts alone', async () => {
     const wrong = await wrongCode(await enroll());
     for (let guess = 0; guess < 6; guess += 1) await factors.check(alice, wrong);
-    const bob = (await createAccount(database, 'bob@example.com', clock.now())).account;
+    const bob = (await createAccount(database, guard, 'bob@example.com', clock.now())).account;
     const session = await signIn(bob);
     const key = await begin(session);
     await factors.confirm(session, await codeOf(key));

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { generate } from 'otplib';
 import { parseAppPassword } from '../../src/credentials/app-password.ts';
 import { disableAccount } from '../../src/store/accounts.ts';
+import { recordWrongGuess } from '../../src/store/factor-guesses.ts';
 import type { Account } from '../../src/store/schema.ts';
 import { hours, minutes, seconds } from '../identity/clock.ts';
 import { type Bed, Browser, enroll, openBed } from './bed.ts';
@@ -247,7 +248,9 @@ describe('second factor in the portal', () => {
   });
 
   it('tells of a disabled factor, and offers no new enrollment', async () => {
-    await bed.database.updateTable('second_factor').set({ disabled_at: bed.clock.now() }).execute();
+    const factor = await bed.database.selectFrom('second_factor').selectAll().executeTakeFirstOrThrow();
+    const atOnce = { consecutive: 1, long: { windowMs: 1, guesses: 1 } };
+    expect(await recordWrongGuess(bed.database, bed.guard, factor, bed.clock.now(), atOnce)).toBe(true);
     const browser = await half();
     expect((await browser.get('/')).headers.location).toBe('/verify');
     expect((await browser.get('/verify')).body).toContain('Your verification method is turned off');
@@ -273,7 +276,7 @@ describe('second factor in the portal', () => {
 
   it('ends with the account', async () => {
     const browser = await half();
-    await disableAccount(bed.database, alice.id, bed.clock.now());
+    await disableAccount(bed.database, bed.guard, alice.id, bed.clock.now());
     expect((await browser.get('/verify')).statusCode).toBe(401);
   });
 

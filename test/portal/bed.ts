@@ -1,16 +1,18 @@
 import { Writable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { generate } from 'otplib';
-import type { CertificateFiles } from '../../src/config/load.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
+import type { CertificateFiles } from '../../src/config/secrets.ts';
 import { portalTls } from '../../src/config/server-tls.ts';
 import { AppPasswords } from '../../src/credentials/app-passwords.ts';
+import { KeyedRowGuard } from '../../src/credentials/keyed-row-guard.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { SealBox } from '../../src/credentials/seal.ts';
 import { PortalSessions, type StartedSession } from '../../src/identity/portal-session.ts';
 import { TotpFactors } from '../../src/identity/second-factor/totp.ts';
 import { ImapSignIn, type SignInBackend } from '../../src/identity/sign-in/imap.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { createPortal } from '../../src/portal/server.ts';
 import { createAccount } from '../../src/store/accounts.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
@@ -81,6 +83,8 @@ export async function openBed(
   const logger = createLogger('trace', sink);
   const keys = keyRing();
   const sealBox = new SealBox(keys);
+  const metrics = createMetrics();
+  const guard = new KeyedRowGuard({ keys, metrics, logger });
   const appPasswords = new AppPasswords({
     database,
     keys,
@@ -92,10 +96,11 @@ export async function openBed(
   const upstreams =
     options.upstreams ??
     new Map(Object.entries(config.backends).map(([name, backend]) => [name, { backend, imapTls: null }]));
-  const signIn = new ImapSignIn({ config, upstreams, database, logger, now });
+  const signIn = new ImapSignIn({ config, upstreams, database, guard, logger, now });
   const app = await createPortal({
     config,
     database,
+    guard,
     appPasswords,
     sealBox,
     signIn,
@@ -104,8 +109,8 @@ export async function openBed(
     tls: options.tls === undefined ? null : portalTls({ minVersion: 'TLSv1.2' }, options.tls),
     isReady: options.isReady ?? (() => true),
   });
-  const sessions = new PortalSessions({ database, now });
-  const factors = new TotpFactors({ database, sealBox, now, issuer: 'mail.example.com' });
+  const sessions = new PortalSessions({ database, guard, now });
+  const factors = new TotpFactors({ database, guard, sealBox, now, issuer: 'mail.example.com' });
   return {
     app,
     appPasswords,
@@ -113,11 +118,13 @@ export async function openBed(
     config,
     database,
     factors,
+    guard,
     log,
+    metrics,
     sessions,
     signIn,
     account: async (address: string): Promise<Account> =>
-      (await createAccount(database, address, now())).account,
+      (await createAccount(database, guard, address, now())).account,
     close: async () => {
       await app.close();
       await database.destroy();

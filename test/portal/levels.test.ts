@@ -126,7 +126,7 @@ describe('levels', () => {
   it.each(table.map(([route]) => route).filter((route) => route.includes(':id')))(
     'knows no app password of somebody else, nor one that never was: %s',
     async (route) => {
-      const theirs = await createFor(await bed.account('bob@example.com'), 'Bob’s scanner');
+      const theirs = await createFor(await bed.account('bob@example.com'), "Bob's scanner");
       const browser = await browserAt('stepped-up');
       for (const id of [theirs, '0'.repeat(32), 'nonsense', theirs.toUpperCase(), `${theirs}0`]) {
         const response = await visit(browser, route, id);

@@ -12,6 +12,7 @@ import {
 } from '../../src/store/app-passwords.ts';
 import { type Database, migrate } from '../../src/store/database.ts';
 import type { NewAppPasswordRow } from '../../src/store/schema.ts';
+import { rowGuard } from '../credentials/row-guard.ts';
 import { scratchDatabase } from './scratch-database.ts';
 
 let scratch: Awaited<ReturnType<typeof scratchDatabase>>;
@@ -21,7 +22,7 @@ beforeEach(async () => {
   scratch = await scratchDatabase();
   database = scratch.open();
   await migrate(database);
-  accountId = (await createAccount(database, 'alice@example.com', 1)).account.id;
+  accountId = (await createAccount(database, rowGuard(), 'alice@example.com', 1)).account.id;
 });
 afterEach(async () => {
   await scratch.close();
@@ -54,7 +55,7 @@ function row(number: number, change: Partial<NewAppPasswordRow> = {}): NewAppPas
 
 describe('app password rows', () => {
   it('are found by account and any of the pairs of pepper version and selector', async () => {
-    const bob = (await createAccount(database, 'bob@example.com', 1)).account.id;
+    const bob = (await createAccount(database, rowGuard(), 'bob@example.com', 1)).account.id;
     await insertAppPassword(database, row(1, { selector: 7 }));
     await insertAppPassword(database, row(2, { selector: 8, pepper_version: 2, state: 'revoked' }));
     await insertAppPassword(database, row(3, { selector: 8 }));

@@ -5,8 +5,10 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAccount, disableAccount, findAccount, listAccounts } from '../../src/store/accounts.ts';
 import { migrate, openDatabase, pendingMigrations } from '../../src/store/database.ts';
+import { rowGuard } from '../credentials/row-guard.ts';
 import { scratchDatabase } from './scratch-database.ts';
 
+const guard = rowGuard();
 let scratch: Awaited<ReturnType<typeof scratchDatabase>>;
 beforeEach(async () => {
   scratch = await scratchDatabase();
@@ -46,7 +48,7 @@ describe('the embedded database', () => {
   it('in memory needs no file', async () => {
     const database = openDatabase(':memory:');
     await migrate(database);
-    expect(await listAccounts(database)).toEqual([]);
+    expect(await listAccounts(database, guard)).toEqual([]);
     await database.destroy();
   });
 });
@@ -56,8 +58,8 @@ describe('accounts', () => {
     const database = scratch.open();
     await migrate(database);
     const outcomes = await Promise.all([
-      createAccount(database, 'alice@example.com', 1),
-      createAccount(database, 'alice@example.com', 2),
+      createAccount(database, guard, 'alice@example.com', 1),
+      createAccount(database, guard, 'alice@example.com', 2),
     ]);
     expect(outcomes.map(({ created }) => created).toSorted()).toEqual([false, true]);
     expect(outcomes[0]?.account).toEqual(outcomes[1]?.account);
@@ -68,25 +70,25 @@ describe('accounts', () => {
     await migrate(database);
     const names = ["' OR 1=1 --", "x'; DROP TABLE account; --", '%', '_', '"', '\\', "a@b'||(SELECT 1)||'"];
     for (const name of names) {
-      expect(await findAccount(database, name)).toBeNull();
-      const { account } = await createAccount(database, name, 1);
-      expect(await findAccount(database, name)).toEqual(account);
+      expect(await findAccount(database, guard, name)).toBeNull();
+      const { account } = await createAccount(database, guard, name, 1);
+      expect(await findAccount(database, guard, name)).toEqual(account);
     }
-    expect(await listAccounts(database)).toHaveLength(names.length);
+    expect(await listAccounts(database, guard)).toHaveLength(names.length);
   });
 
   it('disabling enters the revocation feed in the same transaction', async () => {
     const database = scratch.open();
     await migrate(database);
-    const { account } = await createAccount(database, 'alice@example.com', 1);
-    await disableAccount(database, account.id, 5);
-    expect(await findAccount(database, 'alice@example.com')).toMatchObject({ state: 'disabled' });
+    const { account } = await createAccount(database, guard, 'alice@example.com', 1);
+    await disableAccount(database, guard, account.id, 5);
+    expect(await findAccount(database, guard, 'alice@example.com')).toMatchObject({ state: 'disabled' });
     expect(await database.selectFrom('revocation').selectAll().execute()).toEqual([
       { seq: 1, credential_id: null, account_id: account.id, at: 5, reason: 'account disabled' },
     ]);
     await database.schema.dropTable('revocation').execute();
-    const bob = await createAccount(database, 'bob@example.com', 1);
-    await expect(disableAccount(database, bob.account.id, 6)).rejects.toThrow();
-    expect(await findAccount(database, 'bob@example.com')).toMatchObject({ state: 'active' });
+    const bob = await createAccount(database, guard, 'bob@example.com', 1);
+    await expect(disableAccount(database, guard, bob.account.id, 6)).rejects.toThrow();
+    expect(await findAccount(database, guard, 'bob@example.com')).toMatchObject({ state: 'active' });
   });
 });

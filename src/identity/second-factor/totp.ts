@@ -3,6 +3,7 @@ import { generateURI, ScureBase32Plugin, verify } from 'otplib';
 import type { SealBox, SealPlace } from '../../credentials/seal.ts';
 import type { Database } from '../../store/database.ts';
 import { countGuess, guessesAllowedAt, recordWrongGuess, takeBackGuess } from '../../store/factor-guesses.ts';
+import type { RowGuard } from '../../store/row-guard.ts';
 import type { Account, SecondFactorRow } from '../../store/schema.ts';
 import {
   confirmFactor,
@@ -14,13 +15,13 @@ import {
 } from '../../store/second-factors.ts';
 import type { FirstFactorSession } from '../portal-session.ts';
 
-/** RFC 4226 section 4, R6: 160 bits. */
+/** RFC 4226 4, R6: 160 bits. */
 const seedBytes = 20;
-/** RFC 6238 section 5.2: one step either way for clocks that differ. */
+/** RFC 6238 5.2: one step either way for clocks that differ. */
 const toleranceSeconds = 30;
 /** S-77 */
 const pendingMs = 10 * 60_000;
-/** S-76, security.md 5.6 */
+/** S-76, requirements 4.3 */
 const shortWindows = [
   { windowMs: 15 * 60_000, guesses: 5 },
   { windowMs: 24 * 3_600_000, guesses: 20 },
@@ -43,9 +44,13 @@ export type CodeCheck =
   | { readonly kind: 'wrong' | 'used' | 'malformed' | 'disabled' }
   | { readonly kind: 'throttled'; readonly until: number };
 
-/** Authenticator apps by RFC 6238: SHA-1, six digits, 30 seconds, because the apps know nothing else reliably. */
+/**
+ * Authenticator apps by RFC 6238: SHA-1, six digits, 30 seconds, because the apps know nothing else reliably. Throws for a
+ * factor that the gateway did not write so, or that was taken away behind its back.
+ */
 export class TotpFactors {
   readonly #database: Database;
+  readonly #guard: RowGuard;
   readonly #sealBox: SealBox;
   readonly #now: () => number;
   readonly #issuer: string;
@@ -53,12 +58,14 @@ export class TotpFactors {
 
   constructor(parts: {
     readonly database: Database;
+    readonly guard: RowGuard;
     readonly sealBox: SealBox;
     readonly now: () => number;
     /** What the authenticator app shows beside the address. */
     readonly issuer: string;
   }) {
     this.#database = parts.database;
+    this.#guard = parts.guard;
     this.#sealBox = parts.sealBox;
     this.#now = parts.now;
     this.#issuer = parts.issuer;
@@ -66,7 +73,7 @@ export class TotpFactors {
 
   /** A disabled factor still counts as one: else 50 wrong guesses would open the first enrollment again. */
   async stateOf(account: Account): Promise<FactorState> {
-    const factor = await findConfirmedFactor(this.#database, account.id);
+    const factor = await findConfirmedFactor(this.#database, this.#guard, account.id);
     if (factor === null) return 'none';
     return factor.disabled_at === null ? 'active' : 'disabled';
   }
@@ -76,7 +83,7 @@ export class TotpFactors {
     const id = pendingId(session);
     const seed = randomBytes(seedBytes);
     const now = this.#now();
-    await replacePendingFactor(this.#database, {
+    await replacePendingFactor(this.#database, this.#guard, {
       id,
       accountId: session.account.id,
       sealed: this.#sealBox.seal(sealPlace(id, session.account.id), seed),
@@ -111,9 +118,7 @@ export class TotpFactors {
     const step = await this.#stepOf(factor, digits);
     if (step === null) return 'wrong';
     const now = this.#now();
-    const isConfirmed = await confirmFactor(this.#database, {
-      id: factor.id,
-      accountId: session.account.id,
+    const isConfirmed = await confirmFactor(this.#database, this.#guard, factor, {
       step,
       now,
       createdAfter: now - pendingMs,
@@ -127,7 +132,7 @@ export class TotpFactors {
   async check(account: Account, code: string): Promise<CodeCheck> {
     const digits = digitsOf(code);
     if (digits === null) return { kind: 'malformed' };
-    const factor = await findConfirmedFactor(this.#database, account.id);
+    const factor = await findConfirmedFactor(this.#database, this.#guard, account.id);
     if (factor === null || factor.disabled_at !== null) return { kind: 'disabled' };
     const now = this.#now();
     const guess = await countGuess(this.#database, factor.id, now, shortWindows);
@@ -140,13 +145,13 @@ export class TotpFactors {
       await takeBackGuess(this.#database, factor.id, guess);
       return { kind: 'right' };
     }
-    const isDisabled = await recordWrongGuess(this.#database, factor.id, now, disableAt);
+    const isDisabled = await recordWrongGuess(this.#database, this.#guard, factor, now, disableAt);
     if (isDisabled) return { kind: 'disabled' };
     return { kind: step === null ? 'wrong' : 'used' };
   }
 
   async #findPending(session: FirstFactorSession): Promise<SecondFactorRow | null> {
-    return await findPendingFactor(this.#database, {
+    return await findPendingFactor(this.#database, this.#guard, {
       id: pendingId(session),
       accountId: session.account.id,
       createdAfter: this.#now() - pendingMs,

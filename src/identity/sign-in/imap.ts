@@ -10,6 +10,7 @@ import { type Logger, printable } from '../../observability/logger.ts';
 import type { Secret } from '../../secret.ts';
 import { createAccount, findAccount } from '../../store/accounts.ts';
 import type { Database } from '../../store/database.ts';
+import { ForgedRowError, type RowGuard } from '../../store/row-guard.ts';
 import type { Account } from '../../store/schema.ts';
 import { SignInThrottle } from './throttle.ts';
 
@@ -43,6 +44,7 @@ export class ImapSignIn {
   readonly #config: Config;
   readonly #backends: ReadonlyMap<string, SignInBackend>;
   readonly #database: Database;
+  readonly #guard: RowGuard;
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #throttle: SignInThrottle;
@@ -51,6 +53,7 @@ export class ImapSignIn {
     readonly config: Config;
     readonly upstreams: ReadonlyMap<string, SignInBackend>;
     readonly database: Database;
+    readonly guard: RowGuard;
     readonly logger: Logger;
     readonly now: () => number;
     readonly throttle?: SignInThrottle;
@@ -58,6 +61,7 @@ export class ImapSignIn {
     this.#config = parts.config;
     this.#backends = parts.upstreams;
     this.#database = parts.database;
+    this.#guard = parts.guard;
     this.#logger = parts.logger;
     this.#now = parts.now;
     this.#throttle = parts.throttle ?? new SignInThrottle({ now: parts.now });
@@ -99,19 +103,29 @@ export class ImapSignIn {
     }
     if (answer === 'wrong') return { kind: 'wrong' };
     const account = await this.#accountOf(name.address);
+    if (account === null) {
+      attempt.undecided();
+      return { kind: 'unavailable' };
+    }
     // Not taken back: else a disabled account would answer faster than a wrong password is throttled.
     if (account.state !== 'active') return { kind: 'wrong' };
     attempt.succeeded();
     return { kind: 'signed-in', account };
   }
 
-  async #accountOf(address: string): Promise<Account> {
-    const existing = await findAccount(this.#database, address);
-    if (existing !== null) return existing;
-    const { account, created } = await createAccount(this.#database, address, this.#now());
-    if (created)
-      this.#logger.info({ event: 'account-created', account: address }, 'account made at first sign-in');
-    return account;
+  /** null: its row is not as the gateway wrote it. */
+  async #accountOf(address: string): Promise<Account | null> {
+    try {
+      const existing = await findAccount(this.#database, this.#guard, address);
+      if (existing !== null) return existing;
+      const { account, created } = await createAccount(this.#database, this.#guard, address, this.#now());
+      if (created)
+        this.#logger.info({ event: 'account-created', account: address }, 'account made at first sign-in');
+      return account;
+    } catch (error) {
+      if (error instanceof ForgedRowError) return null;
+      throw error;
+    }
   }
 
   async #ask(

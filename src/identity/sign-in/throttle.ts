@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-// security.md 5.6, S-73: the portal must not lock people out of the backend's directory, nor be a faster way to guess.
+// requirements 4.3, S-73: the portal must not lock people out of the backend's directory, nor be a faster way to guess.
 
 const quarterMs = 15 * 60_000;
 const hourMs = 3_600_000;

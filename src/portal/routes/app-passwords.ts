@@ -19,7 +19,7 @@ import {
 } from '../route.ts';
 import type { Guide, ListEntry, Problem } from '../views.ts';
 
-/** security.md 5.6 */
+/** requirements 4.3 */
 const createdPerHour = 10;
 /** Together with the app's name it stays below what a label may have. */
 const deviceCharacters = 50;

@@ -8,6 +8,8 @@ export async function up(database: Kysely<unknown>): Promise<void> {
     .addColumn('address', 'text', (column) => column.notNull().unique())
     .addColumn('state', 'text', (column) => column.notNull())
     .addColumn('mfa', 'text')
+    .addColumn('enrolled_at', 'bigint')
+    .addColumn('row_mac', 'blob', (column) => column.notNull())
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .execute();
 
@@ -68,6 +70,7 @@ export async function up(database: Kysely<unknown>): Promise<void> {
     .addColumn('last_step', 'bigint', (column) => column.notNull())
     .addColumn('consecutive_failures', 'integer', (column) => column.notNull())
     .addColumn('disabled_at', 'bigint')
+    .addColumn('row_mac', 'blob', (column) => column.notNull())
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .execute();
   await schema.createIndex('second_factor_account').on('second_factor').column('account_id').execute();
@@ -95,6 +98,7 @@ export async function up(database: Kysely<unknown>): Promise<void> {
     .addColumn('csrf', 'text', (column) => column.notNull())
     .addColumn('factor_at', 'bigint')
     .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .addColumn('row_mac', 'blob', (column) => column.notNull())
     .addColumn('seen_at', 'bigint', (column) => column.notNull())
     .execute();
   await schema.createIndex('portal_session_account').on('portal_session').column('account_id').execute();
