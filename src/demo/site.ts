@@ -60,7 +60,12 @@ export async function startDemoSite(): Promise<DemoSite> {
     const gateway = await startGateway({ config, secrets, logger: createLogger(config.logLevel, log) });
     closers.push(() => gateway.stop());
 
-    const { account } = await createAccount(gateway.parts.database, demoAddress, Date.now());
+    const { account } = await createAccount(
+      gateway.parts.database,
+      gateway.parts.guard,
+      demoAddress,
+      Date.now(),
+    );
     const created = await gateway.parts.appPasswords.create({
       account,
       label: 'Demo',

@@ -98,13 +98,13 @@ describe('every problem at once', () => {
   it('names each setting by its path', async () => {
     const problems = await problemsOf({
       hostname: 'bad host',
-      colour: 'blue',
+      color: 'blue',
       listen: [{ door: 'imap', port: 99999, tls: 'implicit' }],
     });
     expect(problems.map((problem) => problem.split(':')[0])).toEqual(
       expect.arrayContaining(['hostname', 'listen.0.port']),
     );
-    expect(problems.join('\n')).toMatch(/colour/);
+    expect(problems.join('\n')).toMatch(/color/);
   });
 
   it('S-74: enrollment has no default', async () => {

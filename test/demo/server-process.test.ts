@@ -13,7 +13,7 @@ import { until } from '../support/until.ts';
 const owner = `
 import { startDovecot } from './src/demo/dovecot.ts';
 import { startPostfix } from './src/demo/postfix.ts';
-import { startRedis } from './src/demo/redis.ts';
+import { startRedis } from './test/support/redis.ts';
 const folder = process.argv[1];
 const certificate = { cert: folder + '/mail.pem', key: folder + '/mail.key' };
 const users = { 'alice@example.com': 'x' };

@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { startDemoSite } from '../../src/demo/site.ts';
+import { tryDemoSite } from '../../src/demo/trial.ts';
 import { runMailProgram } from '../support/mail-program.ts';
 import { processesOf } from '../support/processes.ts';
 import { until } from '../support/until.ts';
@@ -36,6 +38,20 @@ describe('sallyport demo', () => {
     const lines = output.trimEnd().split('\n');
     expect(lines).toHaveLength(8);
     expect(lines.filter((line) => !line.startsWith('ok  '))).toEqual([]);
+  });
+
+  it('--try stops at the first surprise and says what it was', async () => {
+    const site = await startDemoSite();
+    const lines: string[] = [];
+    try {
+      await site.gateway.stop();
+      expect(await tryDemoSite(site, (line) => lines.push(line))).toBe(false);
+    } finally {
+      await site.stop();
+    }
+    expect(lines).toEqual([
+      expect.stringMatching(/^FAILED {2}a mail is read over IMAPS with the app password: /),
+    ]);
   });
 
   it('prints commands that work as they stand, takes no debugger, and leaves nothing', async () => {

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type Redis, startRedis } from '../../src/demo/redis.ts';
 import { makeScratchFolder, type ScratchFolder } from '../../src/demo/scratch-folder.ts';
 import { alice, bob, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { LineClient } from '../support/line-client.ts';
 import { gatewayImap } from '../support/mailbox.ts';
+import { type Redis, startRedis } from '../support/redis.ts';
 import { plain } from '../support/sasl.ts';
 
 const closers: (() => Promise<void> | void)[] = [];

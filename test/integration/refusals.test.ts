@@ -93,7 +93,7 @@ describe('refused logins say what is documented', () => {
     const client = await LineClient.connect(bed.imapPort, bed.ca, '127.0.1.5');
     await client.line();
     const [reply] = await client.imap('a', `AUTHENTICATE PLAIN ${plain(alice, secret, bob)}`);
-    expect(reply).toMatch(/^a NO \[(AUTHORIZATIONFAILED|AUTHENTICATIONFAILED)\]/);
+    expect(reply).toBe('a NO [AUTHORIZATIONFAILED] Not allowed.');
     client.close();
   });
 });

@@ -3,13 +3,13 @@ import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis as RedisClient } from 'ioredis';
 import { generateAppPassword } from '../../src/credentials/app-password.ts';
-import { type Redis, startRedis } from '../../src/demo/redis.ts';
 import { makeScratchFolder, type ScratchFolder } from '../../src/demo/scratch-folder.ts';
 import { disguises } from '../support/disguises.ts';
 import { alice, bob, startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { LineClient } from '../support/line-client.ts';
 import { deliveredMessage } from '../support/mailbox.ts';
 import { PortalClient } from '../support/portal-client.ts';
+import { type Redis, startRedis } from '../support/redis.ts';
 import { plain } from '../support/sasl.ts';
 
 let scratch: ScratchFolder;

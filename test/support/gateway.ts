@@ -92,7 +92,7 @@ async function issue(
   address: string,
   limits: AppPasswordLimits,
 ): Promise<IssuedAppPassword> {
-  const { account } = await createAccount(gateway.parts.database, address, Date.now());
+  const { account } = await createAccount(gateway.parts.database, gateway.parts.guard, address, Date.now());
   const created = await gateway.parts.appPasswords.create({
     account,
     label: 'test',

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis as Client } from 'ioredis';
-import { type Redis, startRedis } from '../../src/demo/redis.ts';
 import { makeScratchFolder, type ScratchFolder } from '../../src/demo/scratch-folder.ts';
+import { type Redis, startRedis } from './redis.ts';
 
 describe('scratch Redis', () => {
   let scratch: ScratchFolder;

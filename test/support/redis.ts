@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from './free-port.ts';
-import { startServerProcess } from './server-process.ts';
+import { freePort } from '../../src/demo/free-port.ts';
+import { startServerProcess } from '../../src/demo/server-process.ts';
 
 /** A Redis of one's own. */
 export interface Redis {
