@@ -19,7 +19,7 @@ const firstFactorMs = 10 * 60_000;
 /** S-68: how long a shown factor allows what needs one. */
 const stepUpMs = 5 * 60_000;
 /** S-69 */
-const sessionsPerAccount = 10;
+const sessionsPerAccount = { full: 10, 'first-factor': 30 } as const;
 /** A page and its requests within this time cost one write. */
 const touchEveryMs = 10_000;
 
@@ -150,7 +150,7 @@ export class PortalSessions {
         created_at: now,
         seen_at: now,
       },
-      { most: sessionsPerAccount, createdAfter: now - absoluteMs },
+      { most: sessionsPerAccount[level], createdAfter: now - absoluteMs },
     );
     return { token, idHash, csrf };
   }

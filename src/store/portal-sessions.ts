@@ -3,7 +3,10 @@ import type { Database } from './database.ts';
 import { genuine, type RowGuard } from './row-guard.ts';
 import type { Account, PortalSessionRow } from './schema.ts';
 
-/** Inserts a session, drops dead ones of everybody, and of the account's own all but the newest `most`. */
+/**
+ * Inserts a session, drops dead ones of everybody, and of the account's own of that level all but the newest `most`: a
+ * main password alone must not push out who has shown a second factor (S-60).
+ */
 export async function insertPortalSession(
   database: Database,
   guard: RowGuard,
@@ -20,12 +23,14 @@ export async function insertPortalSession(
     await transaction
       .deleteFrom('portal_session')
       .where('account_id', '=', session.account_id)
+      .where('level', '=', session.level)
       .where('id_hash', '!=', session.id_hash)
       .where('id_hash', 'not in', (query) =>
         query
           .selectFrom('portal_session')
           .select('id_hash')
           .where('account_id', '=', session.account_id)
+          .where('level', '=', session.level)
           .where('id_hash', '!=', session.id_hash)
           .orderBy('created_at', 'desc')
           .limit(bounds.most - 1),

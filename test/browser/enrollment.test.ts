@@ -175,6 +175,7 @@ describe('enrollment in Chromium', () => {
     await page.getByLabel('Read mail (IMAP)').uncheck();
     await shoot(page, 'desktop-light-12-create');
     await page.getByRole('button', { name: 'Create app password' }).click();
+    await page.waitForURL(/\/secret$/);
     await page.goBack();
     await page.goForward();
     expect(await page.textContent('body')).toContain('has already been shown');

@@ -116,6 +116,17 @@ describe('portal sessions', () => {
     expect(alive.map((session) => session !== null)).toEqual([false, false, ...Array(10).fill(true)]);
   });
 
+  it('S-60: a main password alone, however often, pushes out nobody who has shown a second factor', async () => {
+    const { token } = await full();
+    for (let index = 0; index < 40; index += 1) {
+      clock.advance(seconds);
+      await sessions.startFirstFactor(alice);
+    }
+    expect(await sessions.find('full', token)).not.toBeNull();
+    const kept = await database.selectFrom('portal_session').select('level').execute();
+    expect(kept.filter(({ level }) => level === 'first-factor')).toHaveLength(30);
+  });
+
   it('ends with the account', async () => {
     const { token } = await full();
     await disableAccount(database, guard, alice.id, clock.now());

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { sql } from 'kysely';
 import { formatAppPassword, generateAppPassword } from '../../src/credentials/app-password.ts';
 import { makeThrowAwayCertificates, type ThrowAwayCertificates } from '../../src/demo/certificates.ts';
 import { type Dovecot, startDovecot } from '../../src/demo/dovecot.ts';
@@ -177,6 +178,16 @@ describe('sign-in with the main password', () => {
     for (let index = 0; index < 12; index += 1) {
       expect(await signIn('alice@example.com', mainPassword)).toEqual({ kind: 'unavailable' });
     }
+  });
+
+  it('S-73: an outage of our own store is no wrong password of theirs', async () => {
+    await reopen({ host: 'localhost', port: dovecot.imapsPort, tls: 'implicit' }, certificates.ca);
+    await sql`alter table account rename to away`.execute(bed.database);
+    for (let index = 0; index < 12; index += 1) {
+      await expect(signIn('alice@example.com', mainPassword)).rejects.toThrow('no such table');
+    }
+    await sql`alter table away rename to account`.execute(bed.database);
+    expect(await signIn('alice@example.com', mainPassword)).toMatchObject({ kind: 'signed-in' });
   });
 
   it.each([

@@ -265,7 +265,13 @@ describe('AUTH', () => {
     const from = { protocol: 'smtp', peer: '127.0.0.1', mechanism: 'PLAIN', client: 'laptop' };
     expect(lines).toMatchObject([
       { ...from, account: null, outcome: 'rejected', reason: 'malformed-name' },
-      { ...from, account: 'alice@example.com', outcome: 'unavailable', reason: 'unavailable', cause: storeSilent },
+      {
+        ...from,
+        account: 'alice@example.com',
+        outcome: 'unavailable',
+        reason: 'unavailable',
+        cause: storeSilent,
+      },
     ]);
   });
 

@@ -12,7 +12,7 @@ import { createAccount, findAccount } from '../../store/accounts.ts';
 import type { Database } from '../../store/database.ts';
 import { ForgedRowError, type RowGuard } from '../../store/row-guard.ts';
 import type { Account } from '../../store/schema.ts';
-import { SignInThrottle } from './throttle.ts';
+import { type Attempt, SignInThrottle } from './throttle.ts';
 
 /** What the sign-in needs of a backend: its settings and, unless the leg is clear, its TLS context with the CA. */
 export interface SignInBackend {
@@ -87,7 +87,8 @@ export class ImapSignIn {
   async #decide(typed: string, password: Secret, peer: Peer): Promise<SignInResult> {
     const name = canonicalName(typed, this.#config.defaultDomain);
     const attempt = this.#throttle.attempt(
-      name?.address ?? typed.slice(0, 254),
+      // One count for all that is no name: keys of the sender's making would only fill the table.
+      name?.address ?? 'malformed',
       peer.network === null ? null : { own: peer.network, wider: widerNetworkOf(peer.address) },
     );
     if (attempt.kind === 'throttled') return attempt;
@@ -96,13 +97,25 @@ export class ImapSignIn {
     if (upstream === undefined) throw new Error(`domain ${name.domain} has no backend`);
     if (!isForwardable(password) || isDeniedMailbox(upstream.backend, name)) return { kind: 'wrong' };
 
-    const answer = await this.#ask(upstream, name.address, password, peer);
-    if (answer === 'unavailable') {
+    try {
+      return await this.#judge(attempt, upstream, name.address, password, peer);
+    } catch (error) {
+      // Our own outage must not count as the person's wrong password.
       attempt.undecided();
-      return { kind: 'unavailable' };
+      throw error;
     }
+  }
+
+  async #judge(
+    attempt: Attempt,
+    upstream: SignInBackend,
+    address: string,
+    password: Secret,
+    peer: Peer,
+  ): Promise<SignInResult> {
+    const answer = await this.#ask(upstream, address, password, peer);
     if (answer === 'wrong') return { kind: 'wrong' };
-    const account = await this.#accountOf(name.address);
+    const account = answer === 'unavailable' ? null : await this.#accountOf(address);
     if (account === null) {
       attempt.undecided();
       return { kind: 'unavailable' };
