@@ -39,8 +39,6 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly secrets: Secrets;
   readonly logger: Logger;
-  readonly metrics?: Metrics;
-  readonly now?: () => number;
 }
 
 /** A running gateway. The ports are the bound ones, also where the configuration says 0. */
@@ -76,8 +74,8 @@ const closeMs = 5_000;
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, secrets, logger } = options;
-  const now = options.now ?? Date.now;
-  const metrics = options.metrics ?? createMetrics();
+  const now = Date.now;
+  const metrics = createMetrics();
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
     for (const close of closers.splice(0).reverse()) {
@@ -97,9 +95,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
     const guard = new KeyedRowGuard({ keys, metrics, logger });
 
-    const redis = openRedis(config, secrets, (error) => logger.warn({ detail: errorText(error) }, 'redis'));
+    const onRedisError = (error: Error) => logger.warn({ detail: errorText(error) }, 'redis');
+    const redis = openRedis(config, secrets, onRedisError);
     if (redis !== null) closers.push(() => redis.disconnect());
-    const nudge = redis === null ? null : new RedisNudge(redis, keys, () => undefined);
+    const nudge = redis === null ? null : new RedisNudge(redis, keys, onRedisError);
     if (nudge !== null) closers.push(() => nudge.stop());
     const highWater = new HighWater({
       folder: config.stateDir,

@@ -158,6 +158,11 @@ function crossCheck(
   ) {
     problems.push('redis.url: a Redis that is not on this host needs rediss:// and a password');
   }
+  if (config.portal.tls === 'none') {
+    warnings.push(
+      'portal.tls: behind a web proxy the portal cannot count by network; limit requests and sign-ins there',
+    );
+  }
   // S-37: one backup must not hold the database and the keys that open it.
   for (const folder of [config.stateDir, dirname(config.database.file)]) {
     if (relative(resolve(folder), resolve(config.keysFile)).startsWith('..')) continue;
