@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -17,18 +19,18 @@ afterEach(() => {
 });
 
 /** As scripts/sallyport starts it, but from the sources. */
-function startDemo(...words: readonly string[]): ChildProcess {
+function startDemo(words: readonly string[] = [], environment = process.env): ChildProcess {
   const [, flags] =
     /^exec node (.*) "\$root\/bin/m.exec(readFileSync(join(root, 'scripts/sallyport'), 'utf8')) ?? [];
   const args = [...(flags ?? '').split(' '), join(root, 'src/cli/index.ts'), 'demo', ...words];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
   running.push(child);
   return child;
 }
 
 describe('sallyport demo', () => {
   it('--try does every step and ends well', async () => {
-    const child = startDemo('--try');
+    const child = startDemo(['--try']);
     const [output, errors, [code]] = await Promise.all([
       child.stdout === null ? '' : text(child.stdout),
       child.stderr === null ? '' : text(child.stderr),
@@ -52,6 +54,19 @@ describe('sallyport demo', () => {
     expect(lines).toEqual([
       expect.stringMatching(/^FAILED {2}a mail is read over IMAPS with the app password: /),
     ]);
+  });
+
+  it('cleans up when nobody reads its output any more', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'sallyport-demo-'));
+    // The mail servers run as users of their own.
+    await chmod(scratch, 0o755);
+    const child = startDemo(['--try'], { ...process.env, TMPDIR: scratch });
+    if (child.stdout === null) throw new Error('no output to read');
+    await once(child.stdout, 'data');
+    child.stdout.destroy();
+    await once(child, 'exit');
+    expect(await readdir(scratch)).toEqual([]);
+    await rm(scratch, { recursive: true });
   });
 
   it('prints commands that work as they stand, takes no debugger, and leaves nothing', async () => {
@@ -85,6 +100,8 @@ describe('sallyport demo', () => {
     expect(existsSync(folder)).toBe(true);
     expect(processesOf(folder)).not.toEqual([]);
     child.kill('SIGINT');
+    // `node --watch` sends one more, which must not end it before it has cleaned up.
+    setTimeout(() => child.kill('SIGINT'), 30);
     const [code] = await once(child, 'exit');
     expect({ code, errors }).toEqual({ code: 0, errors: '' });
     expect(existsSync(folder)).toBe(false);
