@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { Secret } from '../secret.ts';
+import { checkListeners } from './listen-check.ts';
 import { isLoopback } from './loopback.ts';
 import { type Backend, type Config, configSchema } from './schema.ts';
-import { fileProblem, readSecrets, readSetting, type Secrets } from './secrets.ts';
+import { readSecrets, type Secrets } from './secrets.ts';
+import { fileProblem, readSetting } from './setting-file.ts';
 
 export type LoadedConfig =
   | {
@@ -20,7 +22,11 @@ export type LoadedConfig =
  * Reads the YAML file, fills `${env:NAME}`, checks it against the schema and against itself, and reads every file it
  * names. Relative paths count from the working directory. Never throws for what a file may hold.
  */
-export async function loadConfig(file: string, environment: NodeJS.ProcessEnv): Promise<LoadedConfig> {
+export async function loadConfig(
+  file: string,
+  environment: NodeJS.ProcessEnv,
+  now: () => number = Date.now,
+): Promise<LoadedConfig> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');
@@ -40,14 +46,21 @@ export async function loadConfig(file: string, environment: NodeJS.ProcessEnv): 
     await checkNamedFiles(raw, '', problems);
     return { kind: 'invalid', problems };
   }
-  const { config: settings, literalPasswords, passwordFiles } = separate(parsed.data, problems);
+  const {
+    config: settings,
+    literalPasswords,
+    passwordFiles,
+    databasePassword,
+  } = separate(parsed.data, problems);
   const warnings = crossCheck(settings, literalPasswords, problems);
   const secrets = await readSecrets(
     settings,
     literalPasswords,
     passwordFiles,
     parsed.data.redis?.url,
-    problems,
+    databasePassword,
+    { problems, warnings },
+    new Date(now()),
   );
   return problems.length > 0
     ? { kind: 'invalid', problems }
@@ -60,7 +73,8 @@ async function checkNamedFiles(value: unknown, path: string, problems: string[])
   for (const [key, item] of Object.entries(value)) {
     const setting = path === '' ? key : `${path}.${key}`;
     if (typeof item !== 'string') await checkNamedFiles(item, setting, problems);
-    else if (/^(cert|key|ca_file|password_file)$/.test(key)) await readSetting(setting, item, problems);
+    else if (/^(cert|key|ca_file|password_file|aliases_file)$/.test(key))
+      await readSetting(setting, item, problems);
   }
 }
 
@@ -113,8 +127,9 @@ function separate(data: ReturnType<typeof configSchema.parse>, problems: string[
       problems.push('redis.url: is not a URL');
     }
   }
-  const config: Config = { ...data, backends, redis };
-  return { config, literalPasswords, passwordFiles };
+  const { password, passwordFile, ...database } = data.database;
+  const config: Config = { ...data, backends, database, redis };
+  return { config, literalPasswords, passwordFiles, databasePassword: { password, passwordFile } };
 }
 
 /** What the schema cannot see in one value. Answers warnings; problems go into `problems`. */
@@ -139,13 +154,17 @@ function crossCheck(
     problems.push(`default_domain: ${config.defaultDomain} is not among domains`);
   }
   for (const [name, backend] of Object.entries(config.backends)) {
-    for (const leg of ['imap', 'smtp'] as const) {
+    for (const leg of ['imap', 'smtp', 'pop3'] as const) {
+      const endpoint = backend[leg];
       // S-45: one master password seen on the wire opens every mailbox.
-      if (backend[leg].tls === 'none' && !isLoopback(backend[leg].host)) {
+      if (endpoint !== null && endpoint.tls === 'none' && !isLoopback(endpoint.host)) {
         problems.push(
-          `backends.${name}.${leg}.tls: none would send the master password in clear to ${backend[leg].host}`,
+          `backends.${name}.${leg}.tls: none would send the master password in clear to ${endpoint.host}`,
         );
       }
+    }
+    if (backend.pop3 === null && config.listen.some((listen) => listen.door === 'pop3')) {
+      problems.push(`backends.${name}.pop3: is needed, because listen has a pop3 door`);
     }
     if (literalPasswords.has(name)) {
       warnings.push(`backends.${name}.login.password: stands in the configuration; prefer password_file`);
@@ -164,29 +183,14 @@ function crossCheck(
     );
   }
   // S-37: one backup must not hold the database and the keys that open it.
-  for (const folder of [config.stateDir, dirname(config.database.file)]) {
+  const embedded = config.database.engine === 'sqlite' ? [dirname(config.database.file)] : [];
+  for (const folder of [config.stateDir, ...embedded]) {
     if (relative(resolve(folder), resolve(config.keysFile)).startsWith('..')) continue;
     problems.push(
       `keys_file: must not lie under ${folder}, so that one backup never holds both database and keys`,
     );
     break;
   }
-  const used = new Map<string, string>();
-  for (const [place, { host, port }] of listeners(config)) {
-    if (port === 0) continue;
-    const earlier = used.get(`${host}:${port}`);
-    if (earlier !== undefined) problems.push(`${place}: port ${port} is taken by ${earlier}`);
-    used.set(`${host}:${port}`, place);
-  }
+  checkListeners(config, { problems, warnings });
   return warnings;
-}
-
-function listeners(config: Config): [string, { host: string; port: number }][] {
-  const all: [string, { host: string; port: number }][] = config.listen.map((listen, index) => [
-    `listen.${index}`,
-    listen,
-  ]);
-  all.push(['portal', config.portal]);
-  if (config.metrics !== null) all.push(['metrics', config.metrics]);
-  return all;
 }

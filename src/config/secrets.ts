@@ -1,34 +1,38 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { errorCode, errorText } from '../observability/error-text.ts';
+import { X509Certificate } from 'node:crypto';
 import { Secret } from '../secret.ts';
+import type { CertificateFiles } from './certificate.ts';
 import { isLoopback } from './loopback.ts';
+import { type Findings, readCertificates } from './read-certificates.ts';
 import type { Config } from './schema.ts';
+import { readSetting } from './setting-file.ts';
 
-/** A certificate chain and its key, PEM, as read from the files the configuration names. */
-export interface CertificateFiles {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
+export type { CertificateFiles };
 
 /** What the configuration refers to and must not print. Kept apart, so that a Config can be shown whole. */
 export interface Secrets {
   /** By backend name. */
   readonly masterPasswords: ReadonlyMap<string, Secret>;
   readonly redisPassword: Secret | null;
+  readonly databasePassword: Secret | null;
+  /** `tls.certificates`: the portal's, and those of every listener without its own. */
   readonly certificates: readonly CertificateFiles[];
+  /** Of each entry of `listen`, in its order. */
+  readonly listenCertificates: readonly (readonly CertificateFiles[])[];
   /** PEM of each `ca_file`, by its path as configured. */
   readonly authorities: ReadonlyMap<string, Buffer>;
 }
 
-/** Reads every file the settings name; what cannot be read or used is added to `problems`. */
+/** Reads every file the settings name; what cannot be read or used is added to the problems. */
 export async function readSecrets(
   config: Config,
   literalPasswords: ReadonlyMap<string, Secret>,
   passwordFiles: ReadonlyMap<string, string>,
   redisUrl: string | undefined,
-  problems: string[],
+  databasePassword: { readonly password: string | null; readonly passwordFile: string | null },
+  findings: Findings,
+  now: Date,
 ): Promise<Secrets> {
+  const { problems } = findings;
   const masterPasswords = new Map(literalPasswords);
   for (const [name, file] of passwordFiles) {
     const setting = `backends.${name}.login.password_file`;
@@ -44,24 +48,25 @@ export async function readSecrets(
       problems.push(`backends.${name}.login: the password holds a control character or a second line`);
     }
   }
-  const certificates: CertificateFiles[] = [];
-  for (const [index, { cert, key }] of config.tls.certificates.entries()) {
-    const setting = `tls.certificates.${index}`;
-    const files = [
-      await readSetting(`${setting}.cert`, cert, problems),
-      await readSetting(`${setting}.key`, key, problems),
-    ];
-    const [certPem, keyPem] = files;
-    if (certPem == null || keyPem == null) continue;
-    const mismatch = certificateProblem(certPem, keyPem);
-    if (mismatch !== null) problems.push(`${setting}: ${mismatch}`);
-    else certificates.push({ cert: certPem, key: keyPem });
+  const { certificates: shared } = config.tls;
+  const certificates = await readCertificates('tls.certificates', shared, findings, now);
+  const listenCertificates: (readonly CertificateFiles[])[] = [];
+  for (const [index, { certificates: own }] of config.listen.entries()) {
+    listenCertificates.push(
+      own === null
+        ? certificates
+        : await readCertificates(`listen.${index}.certificates`, own, findings, now),
+    );
   }
   const authorities = new Map<string, Buffer>();
-  const caFiles: [string, string | null][] = [['redis.ca_file', config.redis?.caFile ?? null]];
+  const caFiles: [string, string | null][] = [
+    ['redis.ca_file', config.redis?.caFile ?? null],
+    ['database.ca_file', config.database.engine === 'postgres' ? config.database.caFile : null],
+  ];
   for (const [name, backend] of Object.entries(config.backends)) {
     caFiles.push([`backends.${name}.imap.ca_file`, backend.imap.caFile]);
     caFiles.push([`backends.${name}.smtp.ca_file`, backend.smtp.caFile]);
+    caFiles.push([`backends.${name}.pop3.ca_file`, backend.pop3?.caFile ?? null]);
   }
   for (const [setting, file] of caFiles) {
     if (file === null || authorities.has(file)) continue;
@@ -82,40 +87,22 @@ export async function readSecrets(
   return {
     masterPasswords,
     redisPassword: password === '' ? null : Secret.fromText(password),
+    databasePassword: await readDatabasePassword(databasePassword, problems),
     certificates,
+    listenCertificates,
     authorities,
   };
 }
 
-/** The file's bytes, or null and a problem under the setting's name. */
-export async function readSetting(setting: string, file: string, problems: string[]): Promise<Buffer | null> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    problems.push(`${setting}: ${file}: ${fileProblem(error)}`);
-    return null;
-  }
-}
-
-function certificateProblem(cert: Buffer, key: Buffer): string | null {
-  try {
-    const certificate = new X509Certificate(cert);
-    return certificate.checkPrivateKey(createPrivateKey(key))
-      ? null
-      : 'the key does not belong to the certificate';
-  } catch (error) {
-    return `is not a PEM certificate and key: ${fileProblem(error)}`;
-  }
-}
-
-/** Why a file could not be read, in an operator's words. */
-export function fileProblem(error: unknown): string {
-  switch (errorCode(error)) {
-    case 'ENOENT':
-      return 'there is no such file';
-    case 'EACCES':
-      return 'may not be read';
-    default:
-      return errorText(error);
-  }
+async function readDatabasePassword(
+  { password, passwordFile }: { readonly password: string | null; readonly passwordFile: string | null },
+  problems: string[],
+): Promise<Secret | null> {
+  if (passwordFile === null) return password === null ? null : Secret.fromText(password);
+  const content = await readSetting('database.password_file', passwordFile, problems);
+  if (content === null) return null;
+  const text = content.toString('utf8').replace(/\r?\n$/, '');
+  if (text !== '') return Secret.fromText(text);
+  problems.push(`database.password_file: ${passwordFile} is empty`);
+  return null;
 }

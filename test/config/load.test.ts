@@ -66,7 +66,7 @@ describe('a usable configuration', () => {
       argon2: { memoryKib: 12_288, passes: 3, lanes: 1 },
     });
     expect(loaded.config.limits.idleTimeMs).toBe(35 * 60_000);
-    expect(loaded.config.domains['example.com']).toEqual({
+    expect(loaded.config.domains['example.com']).toMatchObject({
       backend: 'office',
       signIn: 'imap',
       mfa: 'required',
@@ -112,11 +112,6 @@ describe('every problem at once', () => {
       domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' } } },
     });
     expect(problems.join()).toMatch(/domains\.example\.com\.enrollment: must be chosen/);
-  });
-
-  it('S-01: a clear-text door is refused with the reason', async () => {
-    const problems = await problemsOf({ listen: [{ door: 'imap', port: 143, tls: 'starttls' }] });
-    expect(problems.join()).toMatch(/listen\.0\.tls: only implicit TLS/);
   });
 
   const backend = (change: object) => ({
@@ -208,11 +203,24 @@ describe('every problem at once', () => {
 
   it('without a database setting it lies in state_dir, and the keys may not', async () => {
     const loaded = await load({ database: undefined });
-    expect(loaded.kind === 'loaded' && loaded.config.database.file).toBe(join(folder, 'var/sallyport.db'));
+    expect(loaded.kind === 'loaded' && loaded.config.database).toEqual({
+      engine: 'sqlite',
+      file: join(folder, 'var/sallyport.db'),
+    });
     const database = { url: `sqlite:${join(folder, 'db/sallyport.db')}` };
     expect((await problemsOf({ database, keys_file: join(folder, 'db/keys.json') })).join()).toMatch(
       /^keys_file: /,
     );
+  });
+
+  it('wire 125: a door without a certificate is refused, and a TLS older than 1.2', async () => {
+    expect(await problemsOf({ tls: { certificates: [] } })).toEqual([
+      expect.stringMatching(/^tls\.certificates: /),
+    ]);
+    const { certificates } = base.tls as { certificates: object };
+    expect(await problemsOf({ tls: { certificates, min_version: 'TLSv1.1' } })).toEqual([
+      expect.stringMatching(/^tls\.min_version: /),
+    ]);
   });
 
   it('a key of another certificate is noticed', async () => {
