@@ -46,6 +46,12 @@ export async function findAccountUnchecked(
   return row ?? null;
 }
 
+/** Canonical addresses of all accounts, whoever wrote the rows: for names in what an operator is shown. */
+export async function listAddresses(database: Database): Promise<readonly string[]> {
+  const rows = await database.selectFrom('account').select('address').execute();
+  return rows.map(({ address }) => address);
+}
+
 /** All of them, for the operator's eyes: a forged one is told apart and not left out. */
 export async function listAccounts(
   database: Database,
@@ -161,6 +167,14 @@ export async function lockAccount(transaction: Database, accountId: Buffer): Pro
     .updateTable('account')
     .set((set) => ({ row_mac: set.ref('row_mac') }))
     .where('id', '=', accountId)
+    .execute();
+}
+
+/** As {@link lockAccount}, of all there are. */
+export async function lockEveryAccount(transaction: Database): Promise<void> {
+  await transaction
+    .updateTable('account')
+    .set((set) => ({ row_mac: set.ref('row_mac') }))
     .execute();
 }
 

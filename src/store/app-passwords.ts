@@ -1,4 +1,5 @@
-import type { Database } from './database.ts';
+import { lockAccount } from './accounts.ts';
+import { type Database, writeEach } from './database.ts';
 import type { AppPasswordRow, NewAppPasswordRow } from './schema.ts';
 
 /** Rows of any state that a secret may belong to: one (pepper version, selector) per live pepper. */
@@ -87,22 +88,41 @@ export async function markRevoked(
     .execute();
 }
 
-/** Puts a row under new keys or parameters, unless it changed since it was read. */
-export async function replaceProof(
-  database: Database,
+/** Changes what a row grants, unless it changed since it was read. */
+export async function replaceGrant(
+  transaction: Database,
   read: Pick<AppPasswordRow, 'id' | 'row_mac'>,
-  proof: Pick<AppPasswordRow, 'pepper_version' | 'selector' | 'phc' | 'row_mac'>,
+  grant: Pick<AppPasswordRow, 'label' | 'scopes' | 'networks' | 'not_after' | 'fence' | 'row_mac'>,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await database
+  const { numUpdatedRows } = await transaction
     .updateTable('app_password')
-    .set(proof)
+    .set(grant)
     .where('id', '=', read.id)
     .where('row_mac', '=', read.row_mac)
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
 
-/** Writes last uses together: one sync of the disk for all of them. */
+/** Puts a row under new keys or parameters, unless it changed since it was read. */
+export async function replaceProof(
+  database: Database,
+  read: Pick<AppPasswordRow, 'id' | 'account_id' | 'row_mac'>,
+  proof: Pick<AppPasswordRow, 'pepper_version' | 'selector' | 'phc' | 'row_mac'>,
+): Promise<boolean> {
+  return await database.transaction().execute(async (transaction) => {
+    // A revocation that has read the row must not put a MAC over the old proof beside the new one.
+    await lockAccount(transaction, read.account_id);
+    const { numUpdatedRows } = await transaction
+      .updateTable('app_password')
+      .set(proof)
+      .where('id', '=', read.id)
+      .where('row_mac', '=', read.row_mac)
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  });
+}
+
+/** Writes last uses together. */
 export async function writeLastUses(
   database: Database,
   uses: readonly {
@@ -110,13 +130,19 @@ export async function writeLastUses(
     readonly at: number;
     readonly address: string;
     readonly protocol: string;
+    readonly client: string | null;
   }[],
 ): Promise<void> {
-  await database.transaction().execute(async (transaction) => {
+  await writeEach(database, async (to) => {
     for (const use of uses) {
-      await transaction
+      await to
         .updateTable('app_password')
-        .set({ last_used_at: use.at, last_used_address: use.address, last_used_protocol: use.protocol })
+        .set({
+          last_used_at: use.at,
+          last_used_address: use.address,
+          last_used_protocol: use.protocol,
+          last_used_client: use.client,
+        })
         .where('id', '=', use.id)
         .execute();
     }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Database } from './database.ts';
+import { type Database, isShared } from './database.ts';
+import { lockSalts } from './postgres-dialect.ts';
 
 /**
  * The current cache salt and the one before it, newest first. Makes a new one when the newest is older than `maxAgeMs`,
@@ -10,25 +11,8 @@ export async function currentCacheSalts(
   now: number,
   maxAgeMs: number,
 ): Promise<readonly Buffer[]> {
-  // One statement, so that processes that start at once make one salt.
-  await database
-    .insertInto('cache_salt')
-    .columns(['salt', 'created_at'])
-    .expression(
-      database
-        .selectNoFrom((select) => [select.val(randomBytes(32)).as('salt'), select.val(now).as('created_at')])
-        .where((where) =>
-          where.not(
-            where.exists(
-              where
-                .selectFrom('cache_salt')
-                .select('id')
-                .where('created_at', '>', now - maxAgeMs),
-            ),
-          ),
-        ),
-    )
-    .execute();
+  const newest = await newestSalt(database);
+  if (newest === undefined || newest.created_at <= now - maxAgeMs) await makeSalt(database, now, maxAgeMs);
   const salts = await database
     .selectFrom('cache_salt')
     .select(['id', 'salt'])
@@ -38,6 +22,28 @@ export async function currentCacheSalts(
   const oldest = salts.at(-1);
   if (oldest !== undefined) await database.deleteFrom('cache_salt').where('id', '<', oldest.id).execute();
   return salts.map(({ salt }) => salt);
+}
+
+/** Unless another process just did: those that start at once make one salt. */
+async function makeSalt(database: Database, now: number, maxAgeMs: number): Promise<void> {
+  await database.transaction().execute(async (transaction) => {
+    if (isShared(transaction)) await lockSalts(transaction);
+    const newest = await newestSalt(transaction);
+    if (newest !== undefined && newest.created_at > now - maxAgeMs) return;
+    await transaction
+      .insertInto('cache_salt')
+      .values({ salt: randomBytes(32), created_at: now })
+      .execute();
+  });
+}
+
+async function newestSalt(database: Database): Promise<{ readonly created_at: number } | undefined> {
+  return await database
+    .selectFrom('cache_salt')
+    .select('created_at')
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }
 
 /** Makes every record in Redis one that nobody finds any more; the next reader makes a new salt. */

@@ -4,12 +4,21 @@ import Sqlite from 'better-sqlite3';
 import { Kysely } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import * as initial from './migrations/001-initial.ts';
+import * as fence from './migrations/002-fence.ts';
+import * as loginLog from './migrations/003-login-log.ts';
+import * as revocationCounter from './migrations/004-revocation-counter.ts';
+import { lockMigrations } from './postgres-dialect.ts';
 import type { Schema } from './schema.ts';
 import { LockingSqliteDialect } from './sqlite-dialect.ts';
 
 export type Database = Kysely<Schema>;
 
-const migrations: Readonly<Record<string, Migration>> = { '001-initial': initial };
+const migrations: Readonly<Record<string, Migration>> = {
+  '001-initial': initial,
+  '002-fence': fence,
+  '003-login-log': loginLog,
+  '004-revocation-counter': revocationCounter,
+};
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
 
 /**
@@ -30,12 +39,28 @@ export function openDatabase(file: string): Database {
   return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: sqlite }) });
 }
 
+/** Whether transactions of other connections run at the same time; the embedded engine lets in one that writes. */
+export function isShared(database: Database): boolean {
+  return database.getExecutor().adapter.supportsMultipleConnections === true;
+}
+
 /**
- * Brings the schema up to date in one transaction, so that several starting processes do it once and none half.
- * Answers the names of the migrations that ran, empty when there was nothing to do.
+ * Writes single rows that do not depend on each other. Embedded, in one transaction: one sync of the disk for all of them.
+ * Shared, each by itself: a transaction that held several would wait crosswise with one that revokes.
+ */
+export async function writeEach<T>(database: Database, write: (to: Database) => Promise<T>): Promise<T> {
+  return isShared(database) ? await write(database) : await database.transaction().execute(write);
+}
+
+/**
+ * Brings the schema up to date in one transaction under a lock, so that several starting processes do it once and none
+ * half. Answers the names of the migrations that ran; with nothing to do it only reads, which a role without rights on the
+ * schema may.
  */
 export async function migrate(database: Database): Promise<readonly string[]> {
+  if ((await pendingMigrations(database)).length === 0) return [];
   return await database.transaction().execute(async (transaction) => {
+    if (isShared(database)) await lockMigrations(transaction);
     const { error, results } = await new Migrator({ db: transaction, provider }).migrateToLatest();
     if (error !== undefined) throw error;
     return (results ?? []).map((result) => result.migrationName);

@@ -13,7 +13,7 @@ export interface GuessWindow {
 }
 
 /**
- * Counts a guess unless one of the windows is full, in one statement. Answers the guess's key, which is `now` or the next
+ * Counts a guess unless one of the windows is full, holding the factor meanwhile. Answers the guess's key, which is `now` or the next
  * free millisecond after the factor's latest guess; null when a window is full.
  */
 export async function countGuess(
@@ -22,35 +22,43 @@ export async function countGuess(
   now: number,
   windows: readonly GuessWindow[],
 ): Promise<number | null> {
-  const row = await database
-    .insertInto('factor_failure')
-    .columns(['factor_id', 'at'])
-    .expression((expression) => {
-      const latest = expression
-        .selectFrom('factor_failure')
-        .select(({ fn }) => fn.max('at').as('at'))
-        .where('factor_id', '=', factorId);
-      let query = expression
-        .selectFrom('second_factor')
-        .select([
-          'second_factor.id',
-          sql<number>`case when ${latest} >= ${now} then ${latest} + 1 else ${now} end`.as('at'),
-        ])
-        .where('second_factor.id', '=', factorId)
-        .where('second_factor.disabled_at', 'is', null);
-      for (const { windowMs, guesses } of windows) {
-        const made = expression
+  return await database.transaction().execute(async (transaction) => {
+    // Statements that run at the same time do not see each other's guess.
+    await transaction
+      .updateTable('second_factor')
+      .set((set) => ({ row_mac: set.ref('row_mac') }))
+      .where('id', '=', factorId)
+      .execute();
+    const row = await transaction
+      .insertInto('factor_failure')
+      .columns(['factor_id', 'at'])
+      .expression((expression) => {
+        const latest = expression
           .selectFrom('factor_failure')
-          .select(({ fn }) => fn.countAll<number>().as('made'))
-          .where('factor_id', '=', factorId)
-          .where('at', '>', now - windowMs);
-        query = query.where(made, '<', guesses);
-      }
-      return query;
-    })
-    .returning('at')
-    .executeTakeFirst();
-  return row?.at ?? null;
+          .select(({ fn }) => fn.max('at').as('at'))
+          .where('factor_id', '=', factorId);
+        let query = expression
+          .selectFrom('second_factor')
+          .select([
+            'second_factor.id',
+            sql<number>`case when ${latest} >= ${now} then ${latest} + 1 else ${now} end`.as('at'),
+          ])
+          .where('second_factor.id', '=', factorId)
+          .where('second_factor.disabled_at', 'is', null);
+        for (const { windowMs, guesses } of windows) {
+          const made = expression
+            .selectFrom('factor_failure')
+            .select(({ fn }) => fn.countAll<number>().as('made'))
+            .where('factor_id', '=', factorId)
+            .where('at', '>', now - windowMs);
+          query = query.where(made, '<', guesses);
+        }
+        return query;
+      })
+      .returning('at')
+      .executeTakeFirst();
+    return row?.at ?? null;
+  });
 }
 
 /** The guess was right: it does not count. */

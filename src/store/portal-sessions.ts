@@ -1,4 +1,4 @@
-import { findAccountById } from './accounts.ts';
+import { findAccountById, lockAccount } from './accounts.ts';
 import type { Database } from './database.ts';
 import { genuine, type RowGuard } from './row-guard.ts';
 import type { Account, PortalSessionRow } from './schema.ts';
@@ -13,8 +13,9 @@ export async function insertPortalSession(
   session: Omit<PortalSessionRow, 'row_mac'>,
   bounds: { readonly most: number; readonly createdAfter: number },
 ): Promise<void> {
+  await database.deleteFrom('portal_session').where('created_at', '<=', bounds.createdAfter).execute();
   await database.transaction().execute(async (transaction) => {
-    await transaction.deleteFrom('portal_session').where('created_at', '<=', bounds.createdAfter).execute();
+    await lockAccount(transaction, session.account_id);
     const row_mac = guard.mac('portal_session', session);
     await transaction
       .insertInto('portal_session')

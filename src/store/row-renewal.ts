@@ -1,4 +1,4 @@
-import type { Database } from './database.ts';
+import { type Database, writeEach } from './database.ts';
 import type { RowGuard } from './row-guard.ts';
 
 /**
@@ -7,11 +7,10 @@ import type { RowGuard } from './row-guard.ts';
  */
 export async function renewRowMacs(database: Database, guard: RowGuard): Promise<number> {
   let moved = 0;
-  // In one transaction: one sync of the disk for all of them.
-  await database.transaction().execute(async (transaction) => {
-    for (const row of await transaction.selectFrom('account').selectAll().execute()) {
+  await writeEach(database, async (to) => {
+    for (const row of await to.selectFrom('account').selectAll().execute()) {
       if (!guard.isOutdated(row.row_mac) || !guard.isGenuine('account', row)) continue;
-      const { numUpdatedRows } = await transaction
+      const { numUpdatedRows } = await to
         .updateTable('account')
         .set({ row_mac: guard.mac('account', row) })
         .where('id', '=', row.id)
@@ -19,9 +18,9 @@ export async function renewRowMacs(database: Database, guard: RowGuard): Promise
         .executeTakeFirst();
       moved += Number(numUpdatedRows);
     }
-    for (const row of await transaction.selectFrom('second_factor').selectAll().execute()) {
+    for (const row of await to.selectFrom('second_factor').selectAll().execute()) {
       if (!guard.isOutdated(row.row_mac) || !guard.isGenuine('second_factor', row)) continue;
-      const { numUpdatedRows } = await transaction
+      const { numUpdatedRows } = await to
         .updateTable('second_factor')
         .set({ row_mac: guard.mac('second_factor', row) })
         .where('id', '=', row.id)

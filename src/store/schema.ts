@@ -31,6 +31,8 @@ export interface AppPasswordTable {
   pepper_version: number;
   selector: number;
   phc: string;
+  /** What it may send, see credentials/fence.ts; empty for no limit. */
+  fence: string;
   row_mac: Buffer;
   readonly created_at: number;
   readonly created_by: string;
@@ -38,15 +40,23 @@ export interface AppPasswordTable {
   last_used_at: number | null;
   last_used_address: string | null;
   last_used_protocol: string | null;
+  /** What the client called itself, for eyes only. */
+  last_used_client: string | null;
 }
 
 export interface RevocationTable {
-  readonly seq: Generated<number>;
+  /** From the counter, never from the engine: in the order of commits (revocations.ts). */
+  readonly seq: number;
   /** null: every credential of the account. */
   readonly credential_id: Buffer | null;
   readonly account_id: Buffer;
   readonly at: number;
   readonly reason: string;
+}
+
+export interface RevocationCounterTable {
+  readonly id: number;
+  seq: number;
 }
 
 export interface CacheSaltTable {
@@ -91,14 +101,50 @@ export interface PortalSessionTable {
   seen_at: number;
 }
 
+/** Logins or refusals of a day that differ in nothing but the time. */
+export interface LoginEventTable {
+  /** A hash of what makes the row its own, so that every node adds to the same one. */
+  readonly id: Buffer;
+  /** null: no account of ours has the name. */
+  readonly account_id: Buffer | null;
+  /** Canonical, only where it is no account's; null where it could be anything, or stands for many. */
+  readonly name: string | null;
+  readonly first_at: number;
+  last_at: number;
+  times: number;
+  readonly protocol: string;
+  /** null: logged in. */
+  readonly reason: string | null;
+  readonly detail: string | null;
+  /** null: many. */
+  readonly address: string | null;
+  readonly client: string | null;
+  mechanism: string | null;
+  readonly credential_id: Buffer | null;
+}
+
+/** Where an ended app password is still sent from. */
+export interface StaleClientTable {
+  readonly credential_id: Buffer;
+  readonly first_at: number;
+  last_at: number;
+  times: number;
+  protocol: string;
+  address: string;
+  client: string | null;
+}
+
 export interface Schema {
   account: AccountTable;
   app_password: AppPasswordTable;
   revocation: RevocationTable;
+  revocation_counter: RevocationCounterTable;
   cache_salt: CacheSaltTable;
   second_factor: SecondFactorTable;
   factor_failure: FactorFailureTable;
   portal_session: PortalSessionTable;
+  login_event: LoginEventTable;
+  stale_client: StaleClientTable;
 }
 
 export type Account = Selectable<AccountTable>;
@@ -107,3 +153,7 @@ export type NewAppPasswordRow = Insertable<AppPasswordTable>;
 export type RevocationRow = Selectable<RevocationTable>;
 export type SecondFactorRow = Selectable<SecondFactorTable>;
 export type PortalSessionRow = Selectable<PortalSessionTable>;
+export type LoginEventRow = Selectable<LoginEventTable>;
+export type NewLoginEventRow = Insertable<LoginEventTable>;
+export type StaleClientRow = Selectable<StaleClientTable>;
+export type NewStaleClientRow = Insertable<StaleClientTable>;

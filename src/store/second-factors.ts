@@ -60,6 +60,7 @@ export async function replacePendingFactor(
     disabled_at: null,
   } satisfies GuardedRows['second_factor'];
   await database.transaction().execute(async (transaction) => {
+    await lockAccount(transaction, factor.accountId);
     await transaction
       .deleteFrom('second_factor')
       .where('account_id', '=', factor.accountId)

@@ -62,7 +62,7 @@ class PatientConnection implements DatabaseConnection {
       try {
         return await this.#connection.executeQuery<R>(query);
       } catch (error) {
-        if (!isDatabaseBusy(error) || performance.now() > deadline) throw error;
+        if (!isBusy(error) || performance.now() > deadline) throw error;
         await sleep(retryMs);
       }
     }
@@ -73,8 +73,7 @@ class PatientConnection implements DatabaseConnection {
   }
 }
 
-/** Whether another process kept its lock for too long: an outage that passes. */
-export function isDatabaseBusy(error: unknown): boolean {
+function isBusy(error: unknown): boolean {
   return errorCode(error)?.startsWith('SQLITE_BUSY') === true;
 }
 

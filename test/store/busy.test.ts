@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { generateAppPassword } from '../../src/credentials/app-password.ts';
 import { migrate } from '../../src/store/database.ts';
+import { isStoreOutage } from '../../src/store/outage.ts';
+import { openBed, outcomeOf } from '../credentials/bed.ts';
 import { scratchDatabase } from './scratch-database.ts';
 
 let scratch: Awaited<ReturnType<typeof scratchDatabase>>;
@@ -68,5 +71,36 @@ describe('while another process holds the write lock', () => {
     await Promise.all([writing, transaction]);
     clearInterval(ticking);
     expect(await database.selectFrom('cache_salt').selectAll().execute()).toHaveLength(2);
+  });
+
+  it('one that is never let go is an outage after five seconds, and nothing was written', async () => {
+    const database = scratch.open();
+    await migrate(database);
+    const lock = await holdLock();
+    const error: unknown = await database
+      .insertInto('cache_salt')
+      .values({ salt: Buffer.alloc(32), created_at: 1 })
+      .execute()
+      .catch((thrown: unknown) => thrown);
+    expect(isStoreOutage(error)).toBe(true);
+    await lock.release();
+    expect(await database.selectFrom('cache_salt').selectAll().execute()).toEqual([]);
+  });
+
+  it('S-14: a login is decided all the same, and its last use is written when the lock is gone', async () => {
+    const gateway = await openBed({ file: scratch.file });
+    try {
+      const { id, password } = await gateway.issue(await gateway.account('alice@example.com'));
+      // The salts of the cache are written once a day.
+      await gateway.login('alice', 'aaaa aaaa aaaa aaar');
+      const lock = await holdLock();
+      expect(outcomeOf(await gateway.login('alice', password))).toBe('verified');
+      expect(outcomeOf(await gateway.login('alice', generateAppPassword().text()))).toBe('wrong');
+      await lock.release();
+      await gateway.verifier.stop();
+      expect((await gateway.appPasswords.find(id))?.lastUsedAddress).toBe('203.0.113.7');
+    } finally {
+      await gateway.close();
+    }
   });
 });
