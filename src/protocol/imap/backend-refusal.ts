@@ -39,3 +39,13 @@ export function readRefusal(code: ResponseCode | null, backendText: string): Bac
   const detail = `mailbox refused: [${foreignText(code.name)}] ${text}`;
   return { kind: 'unavailable-user', detail, forward: { code: forwarded, text } };
 }
+
+/**
+ * Exchange Online takes the login of a mailbox that it cannot open and says so at the first command (wire 137).
+ * Null: it speaks of something else.
+ */
+export function readNotConnected(backendText: string): BackendRefusal | null {
+  if (!/authenticated but not connected/i.test(backendText)) return null;
+  const text = foreignText(backendText);
+  return { kind: 'unavailable-user', detail: text, forward: { code: 'UNAVAILABLE', text } };
+}

@@ -1,23 +1,18 @@
+import type { TlsState } from '../preauth.ts';
 import { offeredMechanisms } from '../sasl/offered.ts';
 import { imapLimits } from './limits.ts';
-
-/** Whether what the client says is encrypted. A clear-text listener adds its own member and list (wire 1). */
-export type TlsState = 'established';
 
 /**
  * What is announced before login, the same in the greeting and to CAPABILITY (wire 2). Only what is answered
  * (wire 3): no bare `LOGIN` (wire 4), no `UTF8=ACCEPT` (wire 5), no `LITERAL+` beside `LITERAL-` (wire 20).
  */
 export function preLoginCapabilities(tls: TlsState): string {
+  const general = ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID'];
   switch (tls) {
     case 'established':
-      return [
-        'IMAP4rev1',
-        'SASL-IR',
-        'LITERAL-',
-        'ID',
-        ...offeredMechanisms.map((name) => `AUTH=${name}`),
-      ].join(' ');
+      return [...general, ...offeredMechanisms.map((name) => `AUTH=${name}`)].join(' ');
+    case 'available':
+      return [...general, 'STARTTLS', 'LOGINDISABLED'].join(' ');
     default:
       return tls satisfies never;
   }

@@ -55,13 +55,19 @@ export function parseAuthenticate(args: Buffer): AuthenticateArguments | null {
   return { mechanism: name, initial: initial.toString('latin1') === '=' ? Buffer.alloc(0) : initial };
 }
 
+/** What of an ID is of use: a name for logs, and of another proxy how many hops it leaves. */
+export interface IdFields {
+  readonly name: string | null;
+  readonly proxyTtl: number | null;
+}
+
 /**
  * RFC 2971 3.1, in every spelling clients use: NIL, (), quoted, atoms, literals, NIL values (wire 7).
- * Keys in small letters, values with control characters replaced; `x-` keys are left out, because a backend
- * that trusts the gateway would believe them (wire 9). Null: not an ID list, or over its limits.
+ * What a client calls itself, control characters replaced. Everything else is left out: a backend that trusts the
+ * gateway would believe its `x-` keys (wire 9). Null: not an ID list, or over its limits.
  */
-export function parseId(args: Buffer): ReadonlyMap<string, string> | null {
-  const fields = new Map<string, string>();
+export function parseId(args: Buffer): IdFields | null {
+  let fields: IdFields = { name: null, proxyTtl: null };
   const cursor = new ArgumentCursor(args);
   if (cursor.atEnd()) return null;
   if (!cursor.take('(')) return isNil(cursor.astring()) && cursor.atEnd() ? fields : null;
@@ -72,10 +78,23 @@ export function parseId(args: Buffer): ReadonlyMap<string, string> | null {
     const value = cursor.astring();
     if (value === null || pairs === imapLimits.idPairs) return null;
     if (key.bytes.length > imapLimits.idKeyBytes || value.bytes.length > imapLimits.idValueBytes) return null;
-    const name = readable(key.bytes).toLowerCase();
-    if (!isNil(value) && !name.startsWith('x-')) fields.set(name, readable(value.bytes));
+    if (isNil(value)) continue;
+    switch (key.bytes.toString('latin1').toLowerCase()) {
+      case 'name':
+        fields = { ...fields, name: readable(value.bytes) };
+        break;
+      case 'x-proxy-ttl':
+        fields = { ...fields, proxyTtl: hopsLeft(value.bytes) };
+        break;
+    }
   }
   return null;
+}
+
+/** A lie can only end the liar's own login: anything but a small number counts as none left (wire 72). */
+function hopsLeft(value: Buffer): number {
+  const text = value.toString('latin1');
+  return /^[0-9]$/.test(text) ? Number(text) : 0;
 }
 
 function isSeparated(cursor: ArgumentCursor): boolean {

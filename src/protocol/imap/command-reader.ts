@@ -19,7 +19,13 @@ export type ReadOutcome =
   | { readonly kind: 'need-more' }
   /** The client waits for `+`; reported once per literal. */
   | { readonly kind: 'need-continuation' }
-  | { readonly kind: 'error'; readonly tag: string | null; readonly problem: ReadProblem };
+  | {
+      readonly kind: 'error';
+      readonly tag: string | null;
+      /** In capitals; null where there is none to be read. */
+      readonly name: string | null;
+      readonly problem: ReadProblem;
+    };
 
 export type ReadProblem =
   /** No command of ours, already skipped: reading may go on. */
@@ -95,7 +101,8 @@ export class CommandReader {
         const head = parseHead(this.#input.view(0, lineEnd));
         if (isTooLarge || head.kind === 'broken' || !takesLiterals(head.name)) {
           this.#skip(lineEnd + 1);
-          return { kind: 'error', tag: head.tag, problem: 'literal-refused' };
+          const name = head.kind === 'broken' ? null : head.name;
+          return { kind: 'error', tag: head.tag, name, problem: 'literal-refused' };
         }
       }
       this.#lineStart = literalEnd;
@@ -137,7 +144,7 @@ export class CommandReader {
     const head = parseHead(whole);
     if (head.kind === 'broken') {
       this.#skip(next);
-      return { kind: 'error', tag: head.tag, problem: 'syntax' };
+      return { kind: 'error', tag: head.tag, name: null, problem: 'syntax' };
     }
     const args = Buffer.from(whole.subarray(head.argumentsAt));
     this.#skip(next);
@@ -146,7 +153,7 @@ export class CommandReader {
 
   #fail(problem: ReadProblem): ReadOutcome {
     this.clear();
-    return { kind: 'error', tag: null, problem };
+    return { kind: 'error', tag: null, name: null, problem };
   }
 
   #skip(count: number): void {

@@ -19,6 +19,25 @@ export function failed(
   return end(connection, ...lines, untagged('BYE', null, 'Too many failed logins.'));
 }
 
+/**
+ * A login in clear: whatever it was, nobody checked it (S-01, RFC 2595 3.2). Who has exposed a password is told so, once,
+ * in Dovecot's words (wire 29).
+ */
+export function privacyRequired(
+  connection: Connection,
+  tag: string,
+  what: 'exposed' | 'nothing-exposed',
+): Transition {
+  const line = tagged(tag, 'NO', 'PRIVACYREQUIRED', 'Use TLS (STARTTLS, or port 993).');
+  if (what === 'nothing-exposed' || connection.hasBeenWarned) return reply(connection, line);
+  const warning = untagged('BAD', 'ALERT', exposed);
+  return reply({ ...connection, hasBeenWarned: true }, warning, line);
+}
+
+const exposed =
+  'Cleartext authentication not allowed without SSL/TLS, but your client did it anyway. ' +
+  'If anyone was listening, the password was exposed.';
+
 /** An answer to what is no command of ours; to a line without a fit tag `* BAD`, nothing echoed (wire 12). */
 export function bad(connection: Connection, tag: string | null, text: string): Transition {
   const line = tagged(tag ?? '*', 'BAD', null, text);

@@ -1,7 +1,8 @@
 import { decodeBase64, encodeBase64 } from '../base64.ts';
 import { saslLimits } from '../limits.ts';
+import type { LoginMethod } from '../preauth.ts';
 import type { SaslCredentials } from '../sasl/credentials.ts';
-import type { MechanismName, SaslMechanism } from '../sasl/mechanism.ts';
+import type { SaslMechanism } from '../sasl/mechanism.ts';
 import { startExchange } from '../sasl/offered.ts';
 import { parseAuthenticate } from './command-arguments.ts';
 import { bad, end, reply } from './preauth-answer.ts';
@@ -79,7 +80,7 @@ export function logIn(
   connection: Connection,
   tag: string,
   credentials: SaslCredentials,
-  mechanism: 'LOGIN command' | MechanismName,
+  mechanism: LoginMethod,
 ): Transition {
   const { authzid, authcid, password } = credentials;
   // A line end in a name or password can only be meant for the backend's side (wire 24).
@@ -94,11 +95,7 @@ export function logIn(
 }
 
 /** Nobody's login is refused like a wrong password, and by whoever refuses those: it is counted and logged there. */
-function malformed(
-  connection: Connection,
-  tag: string,
-  mechanism: 'LOGIN command' | MechanismName,
-): Transition {
+function malformed(connection: Connection, tag: string, mechanism: LoginMethod): Transition {
   return {
     state: { name: 'verifying', connection, tag },
     effects: [{ type: 'malformed-login', mechanism }],

@@ -1,36 +1,16 @@
-import type { SaslCredentials } from '../sasl/credentials.ts';
-import type { MechanismName, SaslMechanism } from '../sasl/mechanism.ts';
+import type * as preauth from '../preauth.ts';
+import type { TlsState } from '../preauth.ts';
+import type { SaslMechanism } from '../sasl/mechanism.ts';
 import type { CommandReader } from './command-reader.ts';
 
-/** What happens to a connection. */
-export type PreauthEvent =
-  /** TLS stands: greet. */
-  | { readonly type: 'connected' }
-  | { readonly type: 'received'; readonly bytes: Buffer }
-  /** Answers `log-in`; `capabilities` is the backend's filtered list, `text` that of the tagged OK. */
-  | { readonly type: 'accepted'; readonly capabilities: string | null; readonly text: string }
-  /** Answers `log-in` and `malformed-login`; one that counts brings the client nearer to being shown out (wire 54). */
-  | { readonly type: 'refused'; readonly refusal: Refusal; readonly countsAsFailure: boolean }
-  /** The deadline for logging in has passed. */
-  | { readonly type: 'expired' }
-  | { readonly type: 'draining' };
+export type PreauthEvent = preauth.PreauthEvent<Accepted, Refusal>;
+export type { PreauthEffect } from '../preauth.ts';
 
-/** What the door is to do, in order. */
-export type PreauthEffect =
-  | { readonly type: 'send'; readonly bytes: Buffer }
-  /** What the client says of itself, without `x-` keys: a claim, for logs. */
-  | { readonly type: 'identify'; readonly fields: ReadonlyMap<string, string> }
-  /** Read nothing more until `accepted` or `refused` has been answered (wire 58). */
-  | {
-      readonly type: 'log-in';
-      readonly credentials: SaslCredentials;
-      readonly mechanism: 'LOGIN command' | MechanismName;
-    }
-  /** Credentials that are nobody's: no name (wire 86), or a line end in them (wire 24). To be answered by `refused`. */
-  | { readonly type: 'malformed-login'; readonly mechanism: 'LOGIN command' | MechanismName }
-  /** From here on bytes are copied; `leftover` was already read and goes to the backend first (wire 56). */
-  | { readonly type: 'splice'; readonly leftover: Buffer }
-  | { readonly type: 'close' };
+/** The backend's filtered capabilities, null where it told none, and the text of the tagged OK. */
+export interface Accepted {
+  readonly capabilities: string | null;
+  readonly text: string;
+}
 
 /** `* NO [ALERT] alert` where there is one, then `tag NO [code] text`. */
 export interface Refusal {
@@ -41,10 +21,11 @@ export interface Refusal {
 
 /** Where a connection stands. The reader apart, nothing in here changes. */
 export type PreauthState =
-  | { readonly name: 'silent'; readonly hostname: string }
+  | { readonly name: 'silent'; readonly hostname: string; readonly tls: TlsState }
   | Ready
   | Exchange
   | Verifying
+  | Handshake
   | { readonly name: 'spliced' }
   | { readonly name: 'closed' };
 
@@ -69,15 +50,27 @@ export interface Verifying {
   readonly tag: string;
 }
 
+/** TLS is being established. What was said in clear is forgotten, but for what was done wrong (S-02). */
+export interface Handshake {
+  readonly name: 'handshake';
+  readonly connection: Omit<Connection, 'reader' | 'tls' | 'hasAskedCapability'>;
+}
+
 /** What lasts from command to command. */
 export interface Connection {
   readonly reader: CommandReader;
+  readonly tls: TlsState;
   readonly commands: number;
   readonly badCommands: number;
   readonly failedLogins: number;
   /** The client asked before login and may not look at the tagged OK (wire 43). */
   readonly hasAskedCapability: boolean;
+  /** It sent a password in clear and was told so, which is enough once (wire 29, 51). */
+  readonly hasBeenWarned: boolean;
 }
 
 /** A state may be stepped once only: its reader is handed on, not copied. */
-export type Transition = { readonly state: PreauthState; readonly effects: readonly PreauthEffect[] };
+export type Transition = {
+  readonly state: PreauthState;
+  readonly effects: readonly preauth.PreauthEffect[];
+};

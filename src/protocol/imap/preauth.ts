@@ -5,13 +5,15 @@
  * alone. Whatever arrives, a state holds no more than limits.ts allows.
  */
 
+import type { TlsState } from '../preauth.ts';
 import { preLoginCapabilities } from './capability.ts';
-import { parseId, parseLogin } from './command-arguments.ts';
+import { parseAuthenticate, parseId, parseLogin } from './command-arguments.ts';
 import { type Command, CommandReader, type ReadOutcome } from './command-reader.ts';
 import { imapLimits } from './limits.ts';
-import { bad, end, failed, reply } from './preauth-answer.ts';
+import { bad, end, failed, privacyRequired, reply } from './preauth-answer.ts';
 import { authenticate, logIn, readResponse } from './preauth-authenticate.ts';
 import type {
+  Accepted,
   Connection,
   PreauthEffect,
   PreauthEvent,
@@ -23,11 +25,11 @@ import type {
 } from './preauth-state.ts';
 import { continuation, tagged, untagged, untaggedData } from './response.ts';
 
-export type { PreauthEffect, PreauthEvent, PreauthState } from './preauth-state.ts';
+export type { PreauthEvent, PreauthState } from './preauth-state.ts';
 
-/** The state of a connection whose TLS handshake is under way. */
-export function start(hostname: string): PreauthState {
-  return { name: 'silent', hostname };
+/** The state of a connection that has not been greeted; `tls` is `established` where the port begins with TLS. */
+export function start(hostname: string, tls: TlsState): PreauthState {
+  return { name: 'silent', hostname, tls };
 }
 
 /**
@@ -41,8 +43,10 @@ export function step(state: PreauthState, event: PreauthEvent): Transition {
       return greet(state);
     case 'received':
       return receive(state, event.bytes);
+    case 'tls-established':
+      return secure(state);
     case 'accepted':
-      return accept(verifying(state), event.capabilities, event.text);
+      return accept(verifying(state), event.accepted);
     case 'refused':
       return refuse(verifying(state), event.refusal, event.countsAsFailure);
     case 'expired':
@@ -58,14 +62,23 @@ function greet(state: PreauthState): Transition {
   if (state.name !== 'silent') throw new Error(`IMAP connection greeted in state ${state.name}`);
   const connection: Connection = {
     reader: new CommandReader(),
+    tls: state.tls,
     commands: 0,
     badCommands: 0,
     failedLogins: 0,
     hasAskedCapability: false,
+    hasBeenWarned: false,
   };
   // Some clients never ask: wire 1.
-  const capabilities = `CAPABILITY ${preLoginCapabilities('established')}`;
+  const capabilities = `CAPABILITY ${preLoginCapabilities(state.tls)}`;
   return reply(connection, untagged('OK', capabilities, `${state.hostname} ready`));
+}
+
+/** A new reader, so that no byte sent in clear is read as sent in TLS (S-02); no greeting (RFC 3501 6.2.1). */
+function secure(state: PreauthState): Transition {
+  if (state.name !== 'handshake') throw new Error(`IMAP connection secured in state ${state.name}`);
+  const fresh = { reader: new CommandReader(), tls: 'established', hasAskedCapability: false } as const;
+  return { state: { name: 'ready', connection: { ...state.connection, ...fresh } }, effects: [] };
 }
 
 /** Reads as many commands as have arrived, one after the other, and holds what comes behind a login. */
@@ -73,6 +86,8 @@ function receive(from: PreauthState, bytes: Buffer): Transition {
   if (from.name === 'silent' || from.name === 'spliced') {
     throw new Error(`IMAP connection received bytes in state ${from.name}`);
   }
+  // Sent behind STARTTLS, in clear: by whoever stands between, because the client waits for our OK (wire 113).
+  if (from.name === 'handshake') return { state: from, effects: [] };
   const effects: PreauthEffect[] = [];
   let state: PreauthState = from;
   let rest = bytes;
@@ -95,22 +110,31 @@ function receive(from: PreauthState, bytes: Buffer): Transition {
 }
 
 function readCommand({ connection }: Ready): Transition | null {
-  const outcome = connection.reader.next((name) => name === 'LOGIN' || name === 'ID');
+  const outcome = connection.reader.next((name) => takesLiterals(name, connection.tls));
   switch (outcome.kind) {
     case 'need-more':
       return null;
     case 'need-continuation':
       return reply(connection, continuation('OK'));
     case 'error':
-      return unreadable(connection, outcome);
-    case 'command':
+    case 'command': {
+      // The unreadable ones too: each is answered (S-03).
       if (connection.commands === imapLimits.commands) {
         return end(connection, untagged('BYE', null, 'Too many commands before login.'));
       }
-      return performAndForget({ ...connection, commands: connection.commands + 1 }, outcome.command);
+      const counted = { ...connection, commands: connection.commands + 1 };
+      return outcome.kind === 'error'
+        ? unreadable(counted, outcome)
+        : performAndForget(counted, outcome.command);
+    }
     default:
       return outcome satisfies never;
   }
+}
+
+/** In clear no `+` may ask for a password (wire 29). */
+function takesLiterals(name: string, tls: TlsState): boolean {
+  return name === 'ID' || (name === 'LOGIN' && tls === 'established');
 }
 
 function unreadable(connection: Connection, error: ReadOutcome & { kind: 'error' }): Transition {
@@ -118,6 +142,9 @@ function unreadable(connection: Connection, error: ReadOutcome & { kind: 'error'
     case 'syntax':
       return bad(connection, error.tag, 'Not an IMAP command.');
     case 'literal-refused':
+      if (error.tag !== null && error.name === 'LOGIN' && connection.tls === 'available') {
+        return privacyRequired(connection, error.tag, 'nothing-exposed');
+      }
       return bad(connection, error.tag, 'Literal not accepted.');
     // Where the next command would begin, only the peer knows: going on could run its data as commands (wire 20).
     case 'literal-too-large':
@@ -144,7 +171,7 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
     // RFC 3501 6.1.1
     case 'CAPABILITY': {
       if (hasArguments) return bad(connection, tag, 'CAPABILITY takes no arguments.');
-      const list = untaggedData(`CAPABILITY ${preLoginCapabilities('established')}`);
+      const list = untaggedData(`CAPABILITY ${preLoginCapabilities(connection.tls)}`);
       return reply(
         { ...connection, hasAskedCapability: true },
         list,
@@ -172,7 +199,7 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
         untaggedData('ID ("name" "Sallyport")'),
         tagged(tag, 'OK', null, 'ID completed.'),
       );
-      return { state: answer.state, effects: [{ type: 'identify', fields }, ...answer.effects] };
+      return { state: answer.state, effects: [{ type: 'identify', ...fields }, ...answer.effects] };
     }
     // RFC 5161 allows it after login only; clients that send it early do not survive BAD (wire 6).
     case 'ENABLE':
@@ -181,8 +208,14 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
         untaggedData('ENABLED'),
         tagged(tag, 'OK', null, 'ENABLE has no effect before login.'),
       );
+    // RFC 3501 6.2.1
+    case 'STARTTLS':
+      if (hasArguments) return bad(connection, tag, 'STARTTLS takes no arguments.');
+      if (connection.tls === 'established') return bad(connection, tag, 'TLS is already active.');
+      return startTls(connection, tag);
     // RFC 3501 6.2.3
     case 'LOGIN': {
+      if (connection.tls === 'available') return privacyRequired(connection, tag, 'exposed');
       const parsed = parseLogin(args);
       if (parsed.kind === 'bad') return bad(connection, tag, parsed.text);
       const credentials = { authzid: Buffer.alloc(0), authcid: parsed.name, password: parsed.password };
@@ -190,13 +223,29 @@ function perform(connection: Connection, { tag, name, args }: Command): Transiti
     }
     // RFC 3501 6.2.2
     case 'AUTHENTICATE':
+      if (connection.tls === 'available') {
+        const hasResponse = parseAuthenticate(args)?.initial != null;
+        return privacyRequired(connection, tag, hasResponse ? 'exposed' : 'nothing-exposed');
+      }
       return authenticate(connection, tag, args);
     default:
       return bad(connection, tag, 'Unknown command, or log in first.');
   }
 }
 
-function accept({ connection, tag }: Verifying, capabilities: string | null, text: string): Transition {
+/** What stands behind the line is nobody's: it came in clear (wire 111, 112). */
+function startTls({ reader, tls: _, hasAskedCapability: __, ...kept }: Connection, tag: string): Transition {
+  reader.clear();
+  return {
+    state: { name: 'handshake', connection: kept },
+    effects: [
+      { type: 'send', bytes: tagged(tag, 'OK', null, 'Begin TLS negotiation now.') },
+      { type: 'start-tls' },
+    ],
+  };
+}
+
+function accept({ connection, tag }: Verifying, { capabilities, text }: Accepted): Transition {
   const list = capabilities === null ? null : `CAPABILITY ${capabilities}`;
   const ok = tagged(tag, 'OK', list, text);
   const bytes = list !== null && connection.hasAskedCapability ? Buffer.concat([untaggedData(list), ok]) : ok;
@@ -226,6 +275,8 @@ function verifying(state: PreauthState): Verifying {
 function farewell(state: PreauthState, line: Buffer): Transition {
   switch (state.name) {
     case 'silent':
+    // A word in clear now would be taken for one in TLS (wire 118).
+    case 'handshake':
       return { state: { name: 'closed' }, effects: [{ type: 'close' }] };
     case 'ready':
     case 'exchange':

@@ -2,11 +2,13 @@ import type { Secret } from '../../secret.ts';
 import { encodeBase64 } from '../base64.ts';
 import { ByteQueue } from '../bytes.ts';
 import { plainMessage } from '../sasl/plain.ts';
-import { type BackendRefusal, readRefusal } from './backend-refusal.ts';
+import { type BackendRefusal, readNotConnected, readRefusal } from './backend-refusal.ts';
 import { BackendReader, type BackendReply } from './backend-reply.ts';
 import { filterCapabilities, hasCapability } from './capability.ts';
+import { idList } from './id-list.ts';
 import { imapLimits } from './limits.ts';
-import { bareLine, command, foreignText, quoted } from './response.ts';
+import { bareLine, command, foreignText } from './response.ts';
+import { forClient } from './untagged-at-login.ts';
 
 /** Whom to log in, and how. */
 export interface UpstreamLoginOrder {
@@ -46,39 +48,33 @@ export type UpstreamLoginState =
   | { readonly name: 'greeting'; readonly plan: Plan; readonly reader: BackendReader }
   | { readonly name: 'starttls'; readonly plan: Plan; readonly reader: BackendReader }
   | { readonly name: 'handshake'; readonly plan: Plan }
-  | {
-      readonly name: 'capability';
-      readonly plan: Plan;
-      readonly reader: BackendReader;
-      readonly offered: string;
-    }
-  | { readonly name: 'id'; readonly plan: Plan; readonly reader: BackendReader; readonly offered: string }
-  | {
-      readonly name: 'challenge';
-      readonly plan: Plan;
-      readonly reader: BackendReader;
-      readonly offered: string;
-    }
-  | {
-      readonly name: 'outcome';
-      readonly reader: BackendReader;
-      readonly offered: string;
-      readonly listed: string | null;
-    }
-  | {
-      readonly name: 'listing';
-      readonly reader: BackendReader;
-      readonly offered: string;
-      readonly listed: string | null;
-      /** What the backend said between its OK and its list, for the client. */
-      readonly kept: ByteQueue;
-    }
+  | ({ readonly name: 'capability' } & Asking)
+  | ({ readonly name: 'id' } & Asking)
+  | ({ readonly name: 'challenge' } & Asking)
+  | ({ readonly name: 'outcome' } & Answering)
+  | ({ readonly name: 'listing' } & Answering)
   | { readonly name: 'ended' };
 
 /** The order, with the ID command already written. */
 interface Plan {
   readonly order: UpstreamLoginOrder;
   readonly idCommand: Buffer | null;
+}
+
+/** What the backend offers is known, or asked for. */
+interface Asking {
+  readonly plan: Plan;
+  readonly reader: BackendReader;
+  readonly offered: string;
+}
+
+/** Credentials are sent. */
+interface Answering {
+  readonly reader: BackendReader;
+  readonly offered: string;
+  readonly listed: string | null;
+  /** What the backend says besides, for the client, behind its own OK (wire 42, 59). */
+  readonly kept: ByteQueue;
 }
 
 type Reading = Exclude<UpstreamLoginState, { name: 'handshake' | 'ended' }>;
@@ -154,18 +150,16 @@ function react(state: Reading, reply: BackendReply, raw: Buffer): Transition {
       return { state, effects: [] };
     case 'capability':
       if (reply.kind === 'continuation') return unasked();
-      return {
-        state: reply.kind === 'capabilities' ? { ...state, offered: reply.list } : state,
-        effects: [],
-      };
+      return { state: { ...state, offered: listIn(reply) ?? state.offered }, effects: [] };
     case 'outcome':
+    case 'listing': {
       if (reply.kind === 'continuation') return unasked();
-      return { state: reply.kind === 'capabilities' ? { ...state, listed: reply.list } : state, effects: [] };
-    case 'listing':
-      if (reply.kind === 'continuation') return unasked();
-      if (reply.kind === 'capabilities') return { state: { ...state, listed: reply.list }, effects: [] };
-      state.kept.append(raw);
+      const listed = listIn(reply);
+      if (listed !== null) return { state: { ...state, listed }, effects: [] };
+      const kept = state.name === 'listing' ? raw : forClient(reply, raw);
+      if (kept !== null) state.kept.append(kept);
       return { state, effects: [] };
+    }
     case 'starttls':
     case 'id':
       return reply.kind === 'continuation' ? unasked() : { state, effects: [] };
@@ -208,17 +202,15 @@ function answered(
       return refused(reply);
     case 'outcome': {
       if (!isOk) return refused(reply);
-      const listed = reply.code?.name === 'CAPABILITY' ? reply.code.argument : state.listed;
-      const { reader, offered } = state;
-      if (listed !== null) return loggedIn(listed, reader.takeAll());
-      const kept = new ByteQueue(imapLimits.upstreamLoginBytes);
-      return send({ name: 'listing', reader, offered, listed, kept }, command(tags.listing, 'CAPABILITY'));
+      const listed = listIn(reply) ?? state.listed;
+      if (listed !== null) return loggedIn(state, listed);
+      return send({ ...state, name: 'listing' }, command(tags.listing, 'CAPABILITY'));
     }
-    case 'listing':
-      return loggedIn(
-        state.listed ?? state.offered,
-        Buffer.concat([state.kept.takeAll(), state.reader.takeAll()]),
-      );
+    case 'listing': {
+      const notConnected = isOk ? null : readNotConnected(reply.text);
+      if (notConnected !== null) return failed(notConnected);
+      return loggedIn(state, state.listed ?? state.offered);
+    }
     default:
       return state satisfies never;
   }
@@ -242,11 +234,22 @@ function authenticate(plan: Plan, reader: BackendReader, offered: string): Trans
     );
   }
   const bytes = command(tags.outcome, 'AUTHENTICATE', ['PLAIN', credentials(plan.order)]);
-  return send({ name: 'outcome', reader, offered, listed: null }, bytes);
+  return send(awaitOutcome(reader, offered), bytes);
 }
 
 function sendCredentials({ plan, reader, offered }: UpstreamLoginState & { name: 'challenge' }): Transition {
-  return send({ name: 'outcome', reader, offered, listed: null }, bareLine(credentials(plan.order)));
+  return send(awaitOutcome(reader, offered), bareLine(credentials(plan.order)));
+}
+
+function awaitOutcome(reader: BackendReader, offered: string): UpstreamLoginState {
+  // Twice, because a line end of ours may be longer than the backend's.
+  return {
+    name: 'outcome',
+    reader,
+    offered,
+    listed: null,
+    kept: new ByteQueue(2 * imapLimits.upstreamLoginBytes),
+  };
 }
 
 function credentials(order: UpstreamLoginOrder): string {
@@ -256,10 +259,11 @@ function credentials(order: UpstreamLoginOrder): string {
   return encoded;
 }
 
-function loggedIn(list: string, leftover: Buffer): Transition {
+function loggedIn({ kept, reader }: Answering, list: string): Transition {
   // After it the client could log in at the backend itself, past every check of ours (wire 63, S-48).
   const hole = ['UNAUTHENTICATE', 'PROXYAUTH'].find((name) => hasCapability(list, name));
   if (hole !== undefined) return fail('protocol', `the backend offers ${hole}: disable it there`);
+  const leftover = Buffer.concat([kept.takeAll(), reader.takeAll()]);
   return {
     state: { name: 'ended' },
     effects: [{ type: 'logged-in', capabilities: filterCapabilities(list), leftover }],
@@ -269,7 +273,13 @@ function loggedIn(list: string, leftover: Buffer): Transition {
 function refused(reply: BackendReply & { kind: 'status' }): Transition {
   if (reply.status !== 'NO')
     return fail('protocol', `login answered with ${reply.status}: ${foreignText(reply.text)}`);
-  return { state: { name: 'ended' }, effects: [{ type: 'failed', ...readRefusal(reply.code, reply.text) }] };
+  return failed(readRefusal(reply.code, reply.text));
+}
+
+/** A capability list, of its own or as the code of a status (RFC 3501 7.1, 7.2.1); null: it has none. */
+function listIn(reply: BackendReply): string | null {
+  if (reply.kind === 'capabilities') return reply.list;
+  return reply.kind === 'status' && reply.code?.name === 'CAPABILITY' ? reply.code.argument : null;
 }
 
 function unasked(): Transition {
@@ -277,20 +287,13 @@ function unasked(): Transition {
 }
 
 function fail(kind: 'greeting' | 'protocol', detail: string): Transition {
-  return { state: { name: 'ended' }, effects: [{ type: 'failed', kind, detail, forward: null }] };
+  return failed({ kind, detail, forward: null });
+}
+
+function failed(failure: UpstreamLoginFailure): Transition {
+  return { state: { name: 'ended' }, effects: [{ type: 'failed', ...failure }] };
 }
 
 function send(state: UpstreamLoginState, bytes: Buffer): Transition {
   return { state, effects: [{ type: 'send', bytes }] };
-}
-
-function idList(id: ReadonlyMap<string, string>): string {
-  const isWithin =
-    id.size <= imapLimits.idPairs &&
-    [...id].every(
-      ([key, value]) => key.length <= imapLimits.idKeyBytes && value.length <= imapLimits.idValueBytes,
-    );
-  // A value too long makes Dovecot hang up (wire 71).
-  if (!isWithin) throw new RangeError('ID beyond the limits of RFC 2971');
-  return `(${[...id].map(([key, value]) => `${quoted(key)} ${quoted(value)}`).join(' ')})`;
 }

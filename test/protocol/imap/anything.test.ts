@@ -2,12 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { decodeBase64 } from '../../../src/protocol/base64.ts';
 import { imapLimits } from '../../../src/protocol/imap/limits.ts';
-import { type PreauthEffect, type PreauthState, start, step } from '../../../src/protocol/imap/preauth.ts';
+import { type PreauthState, start, step } from '../../../src/protocol/imap/preauth.ts';
 import {
   startUpstreamLogin,
   stepUpstreamLogin,
   type UpstreamLoginEffect,
 } from '../../../src/protocol/imap/upstream-login.ts';
+import type { PreauthEffect } from '../../../src/protocol/preauth.ts';
 import { Secret } from '../../../src/secret.ts';
 
 /** What a client or backend may say, whole, broken and mixed with noise. */
@@ -29,12 +30,20 @@ const clientWords = (
   'a ·b ·\r\n·\n·\r· ·*·=·(·)·"·\\·NIL·{0}\r\n·{3+}\r\n·{4+}\r\nx-id·{4096+}\r\n·' +
   '{4097+}\r\n·{99999999999}\r\n·+·\xff·\0·LOGIN ·joe·abcdefghijklmnoq·"p w"·' +
   'AUTHENTICATE PLAIN·AUTHENTICATE LOGIN ·AGpvZQBwdw==·am9l·ID ·NOOP·LOGOUT·ENABLE x·' +
-  'CAPABILITY·SELECT INBOX·GET / HTTP/1.1·a NOOP\r\n·a LOGIN joe pw\r\n·' +
+  'CAPABILITY·x STARTTLS\r\n·SELECT INBOX·GET / HTTP/1.1·a NOOP\r\n·a LOGIN joe pw\r\n·' +
   'b AUTHENTICATE PLAIN\r\n·c AUTHENTICATE LOGIN am9l\r\n·AHgAeQ==\r\n·' +
   'd LOGIN {3+}\r\njoe {2}\r\npw\r\n·e ID ("name" {1+}\r\nx)\r\n'
 ).split('·');
 
-const otherEvents = fc.constantFrom('accepted', 'refused', 'excused', 'expired', 'draining');
+const tlsState = fc.constantFrom('established' as const, 'available' as const);
+const otherEvents = fc.constantFrom(
+  'tls-established',
+  'accepted',
+  'refused',
+  'excused',
+  'expired',
+  'draining',
+);
 
 describe('anything at all, before login', () => {
   it('never throws, holds no more than it may, answers in lines of ours, splices only what was accepted', () => {
@@ -43,8 +52,8 @@ describe('anything at all, before login', () => {
       { weight: 2, arbitrary: otherEvents },
     );
     fc.assert(
-      fc.property(fc.array(event, { maxLength: 10 }), (events) => {
-        let state: PreauthState = step(start('gw'), { type: 'connected' }).state;
+      fc.property(fc.array(event, { maxLength: 10 }), tlsState, (events, tls) => {
+        let state: PreauthState = step(start('gw', tls), { type: 'connected' }).state;
         for (const event of events) {
           const before = state;
           if (before.name === 'spliced') break;
@@ -55,7 +64,7 @@ describe('anything at all, before login', () => {
           const loginAt = next.effects.findIndex(({ type }) => /^(?:log-in|malformed-login)$/.test(type));
           expect(loginAt === -1 || loginAt === next.effects.length - 1 || state.name === 'closed').toBe(true);
         }
-        if ('connection' in state)
+        if ('connection' in state && 'reader' in state.connection)
           expect(state.connection.reader.takeAll().length).toBeLessThanOrEqual(imapLimits.heldBytes);
       }),
       { numRuns: 3_000 },
@@ -65,13 +74,23 @@ describe('anything at all, before login', () => {
   function happen(state: PreauthState, event: Buffer | string) {
     if (Buffer.isBuffer(event)) return step(state, { type: 'received', bytes: event });
     if (event === 'expired' || event === 'draining') return step(state, { type: event });
+    if (event === 'tls-established') return state.name === 'handshake' ? step(state, { type: event }) : null;
     if (state.name !== 'verifying') return null;
-    if (event === 'accepted') return step(state, { type: 'accepted', capabilities: 'IMAP4rev1', text: 'in' });
+    if (event === 'accepted') {
+      return step(state, { type: 'accepted', accepted: { capabilities: 'IMAP4rev1', text: 'in' } });
+    }
     return step(state, {
       type: 'refused',
       refusal: { alert: 'Read this', code: 'UNAVAILABLE', text: 'Later.' },
       countsAsFailure: event === 'refused',
     });
+  }
+
+  /** S-01: where nothing may be taken for a password. */
+  function isClear(state: PreauthState): boolean {
+    return 'tls' in state
+      ? state.tls === 'available'
+      : 'connection' in state && 'tls' in state.connection && state.connection.tls === 'available';
   }
 
   function check(effect: PreauthEffect, before: PreauthState, event: Buffer | string): void {
@@ -85,9 +104,10 @@ describe('anything at all, before login', () => {
         expect([before.name, event]).toEqual(['verifying', 'accepted']);
         return;
       case 'identify':
-        expect([...effect.fields.keys()].filter((key) => /^x-/i.test(key))).toEqual([]);
+        expect(effect.name ?? '').toMatch(/^[^\x00-\x1f\x7f-\x9f]*$/);
         return;
       case 'log-in': {
+        expect(isClear(before)).toBe(false);
         const { authzid, authcid, password } = effect.credentials;
         expect(Buffer.concat([authzid, authcid, password.bytes()]).toString('latin1')).not.toMatch(
           /[\r\n\0]/,
@@ -95,6 +115,11 @@ describe('anything at all, before login', () => {
         return;
       }
       case 'malformed-login':
+        expect(isClear(before)).toBe(false);
+        return;
+      case 'start-tls':
+        expect(isClear(before)).toBe(true);
+        return;
       case 'close':
         return;
       default:

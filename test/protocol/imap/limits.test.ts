@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { greetedSubject, type PreauthSubject } from './preauth-subject.ts';
+import { greetedSubject, PreauthSubject } from './preauth-subject.ts';
 
 const megabyte = 1_000_000;
 
@@ -33,6 +33,14 @@ describe('what a stranger can make an IMAP connection hold, S-03', () => {
       expect(sent(subject).length).toBeLessThan(16_000);
     });
   }
+
+  it('ends LOGINs in clear that are refused before their literal, wire 29', () => {
+    const subject = new PreauthSubject('available');
+    subject.happen('connected', '');
+    subject.observed();
+    expect(pour(subject, Buffer.from('a LOGIN {3}\r\n'), megabyte)).toBeLessThan(2_000);
+    expect(sent(subject).length).toBeLessThan(16_000);
+  });
 
   it('keeps nothing of empty lines', () => {
     const subject = greetedSubject();

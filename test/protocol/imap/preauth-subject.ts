@@ -1,26 +1,26 @@
-import {
-  type PreauthEffect,
-  type PreauthEvent,
-  type PreauthState,
-  start,
-  step,
-} from '../../../src/protocol/imap/preauth.ts';
+import { type PreauthEvent, type PreauthState, start, step } from '../../../src/protocol/imap/preauth.ts';
+import type { PreauthEffect, TlsState } from '../../../src/protocol/preauth.ts';
 import { type Dialect, type Observation, type Subject, show } from '../transcript.ts';
 
 /**
  * `verdict: accepted CAPABILITIES` or a bare `accepted`; `verdict: refused CODE text` with ` | alert` where there
- * is one, and `excused` instead of `refused` where it does not count as a failure. Every transcript begins behind the greeting unless it says `connected` itself.
+ * is one, and `excused` instead of `refused` where it does not count as a failure.
+ * Every transcript begins behind the greeting in TLS unless it says `connected` itself, or `connected: in clear`.
  */
 export const preauthDialect: Dialect = {
   input: 'C',
   output: 'S',
-  events: ['connected', 'verdict', 'expired', 'draining'],
+  events: ['connected', 'tls-established', 'verdict', 'expired', 'draining'],
 };
 
 /** The machine alone, its effects in words; passwords are shown, they are made up. */
 export class PreauthSubject implements Subject {
   #seen: Observation[] = [];
-  #state: PreauthState = start('gw');
+  #state: PreauthState;
+
+  constructor(tls: TlsState = 'established') {
+    this.#state = start('gw', tls);
+  }
 
   get state(): PreauthState {
     return this.#state;
@@ -61,6 +61,7 @@ export function greetedSubject(): PreauthSubject {
 function asEvent(event: string, detail: string): PreauthEvent {
   switch (event) {
     case 'connected':
+    case 'tls-established':
     case 'expired':
     case 'draining':
       return { type: event };
@@ -74,7 +75,10 @@ function asEvent(event: string, detail: string): PreauthEvent {
 function verdict(detail: string): PreauthEvent {
   const [, outcome = '', rest = ''] = /^(\w+)(?: (.*))?$/.exec(detail) ?? [];
   if (outcome === 'accepted')
-    return { type: 'accepted', capabilities: rest === '' ? null : rest, text: 'Logged in' };
+    return {
+      type: 'accepted',
+      accepted: { capabilities: rest === '' ? null : rest, text: 'Logged in' },
+    };
   const [, code = '', text = '', alert = null] = /^(\S+) (.*?)(?: \| (.*))?$/.exec(rest) ?? [];
   return { type: 'refused', refusal: { alert, code, text }, countsAsFailure: outcome === 'refused' };
 }
@@ -84,7 +88,7 @@ function inWords(effect: PreauthEffect): Observation {
     case 'send':
       return effect.bytes;
     case 'identify':
-      return ['identify:', ...[...effect.fields].map(([key, value]) => `${key}="${value}"`)].join(' ');
+      return `identify: ${effect.name ?? 'nobody'}${effect.proxyTtl === null ? '' : `, ${effect.proxyTtl} hops left`}`;
     case 'log-in': {
       const { authzid, authcid, password } = effect.credentials;
       const [acted, named, secret] = [authzid, authcid, password.bytes()].map(show);
@@ -92,6 +96,8 @@ function inWords(effect: PreauthEffect): Observation {
     }
     case 'malformed-login':
       return `malformed-login: ${effect.mechanism}`;
+    case 'start-tls':
+      return 'start-tls';
     case 'splice':
       return effect.leftover.length === 0 ? 'splice' : `splice: ${show(effect.leftover)}`;
     case 'close':

@@ -1,22 +1,19 @@
 import { join } from 'node:path';
-import { describe, test } from '@jest/globals';
-import { byteByByte, cutAt, inputLength, loadTranscripts, replay, whole } from '../transcript.ts';
+import { replayAll } from '../replay-all.ts';
+import { loadTranscripts, type Turn } from '../transcript.ts';
 import { greetedSubject, PreauthSubject, preauthDialect } from './preauth-subject.ts';
 
-describe('IMAP before login', () => {
-  const transcripts = loadTranscripts(join(import.meta.dirname, 'transcripts'), preauthDialect);
-  for (const transcript of transcripts) {
-    const subject = () => (transcript.turns.some(isConnected) ? new PreauthSubject() : greetedSubject());
+replayAll(
+  'IMAP before login',
+  loadTranscripts(join(import.meta.dirname, 'transcripts'), preauthDialect),
+  ({ turns }) => {
+    const greeting = turns.map(({ input }) => input).find(isConnected);
+    return greeting === undefined
+      ? greetedSubject()
+      : new PreauthSubject(greeting.detail === 'in clear' ? 'available' : 'established');
+  },
+);
 
-    test(transcript.title, async () => {
-      await replay(transcript, subject(), whole);
-      await replay(transcript, subject(), byteByByte);
-      for (let place = 1; place < inputLength(transcript); place++)
-        await replay(transcript, subject(), cutAt(place));
-    });
-  }
-});
-
-function isConnected({ input }: { readonly input: unknown }): boolean {
-  return typeof input === 'object' && input !== null && 'event' in input && input.event === 'connected';
+function isConnected(input: Turn['input']): input is { readonly event: string; readonly detail: string } {
+  return input !== null && !Buffer.isBuffer(input) && input.event === 'connected';
 }

@@ -1,24 +1,16 @@
 import { join } from 'node:path';
-import { describe, expect, it, test } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { startUpstreamLogin, stepUpstreamLogin } from '../../../src/protocol/imap/upstream-login.ts';
 import { Secret } from '../../../src/secret.ts';
-import { byteByByte, cutAt, inputLength, loadTranscripts, replay, whole } from '../transcript.ts';
+import { replayAll } from '../replay-all.ts';
+import { loadTranscripts } from '../transcript.ts';
 import { masterOrder, UpstreamSubject, upstreamDialect } from './upstream-subject.ts';
 
-describe('IMAP login at a backend', () => {
-  for (const transcript of loadTranscripts(
-    join(import.meta.dirname, 'upstream-transcripts'),
-    upstreamDialect,
-  )) {
-    test(transcript.title, async () => {
-      await replay(transcript, new UpstreamSubject(), whole);
-      await replay(transcript, new UpstreamSubject(), byteByByte);
-      for (let place = 1; place < inputLength(transcript); place++) {
-        await replay(transcript, new UpstreamSubject(), cutAt(place));
-      }
-    });
-  }
-});
+replayAll(
+  'IMAP login at a backend',
+  loadTranscripts(join(import.meta.dirname, 'upstream-transcripts'), upstreamDialect),
+  () => new UpstreamSubject(),
+);
 
 describe('STARTTLS at a backend, wire 70', () => {
   const answered = () => {
