@@ -1,9 +1,10 @@
 import { encodeBase64 } from '../base64.ts';
 import { plainMessage } from '../sasl/plain.ts';
 import { commandLine } from './command-line.ts';
-import { dataStart, encodeData, endData } from './data-encoder.ts';
-import { mailLine, rcptLine } from './envelope.ts';
+import { envelopeLine } from './envelope-line.ts';
+import { type Extensions, readExtensions } from './extensions.ts';
 import { smtpLimits } from './limits.ts';
+import { endOfData } from './message-reader.ts';
 import { describeReply, emptyReader, type Reply, readReply } from './reply.ts';
 import type {
   Open,
@@ -17,8 +18,8 @@ import type {
 } from './submission-state.ts';
 import { xclientLines } from './xclient.ts';
 
-// Invariant: one command is outstanding at most, and bytes that no command asked for end the connection. A reply
-// taken for the answer to a later command would acknowledge what the backend never did.
+// Invariant: only MAIL and RCPT are ever outstanding together, and bytes that no command asked for end the connection. A
+// reply taken for the answer to DATA or to the message would acknowledge what the backend never did.
 
 /** Before the first byte of the backend. */
 export function startSubmission(order: SubmissionOrder): SubmissionState {
@@ -42,41 +43,57 @@ export function stepSubmission(state: SubmissionState, event: SubmissionEvent): 
       if (state.name === 'over') return gone();
       if (state.name !== 'body') return misuse(state, event);
       return {
-        state: { name: 'command', open: state.open, reader: state.reader },
-        effects: [{ type: 'send', bytes: endData(state.encoder) }],
+        state: { ...single(state.open), reader: state.reader },
+        effects: [{ type: 'send', bytes: endOfData }],
       };
     case 'quit':
       if (state.name !== 'idle') return { state: { name: 'over' }, effects: [{ type: 'end' }] };
       return { state: { name: 'over' }, effects: [send('QUIT'), { type: 'end' }] };
-    case 'data':
+    case 'envelope':
+      if (state.name === 'command' && state.isEnvelope) {
+        return sendAlong(state, envelopeLine(event.command, state.open.extensions));
+      }
+      return order(state, event, (open) => envelopeLine(event.command, open.extensions));
     case 'reset':
-    case 'envelope': {
-      if (state.name === 'over') return gone();
-      if (state.name !== 'idle') return misuse(state, event);
-      const { open, reader } = state;
-      if (reader !== emptyReader) return fail('protocol', 'the backend spoke unasked');
-      if (event.type === 'data') return { state: { name: 'data', open, reader }, effects: [send('DATA')] };
-      return { state: { name: 'command', open, reader }, effects: [send(lineOf(event, open))] };
-    }
+      return order(state, event, () => commandLine('RSET'));
+    case 'data':
+      return order(state, event, () => commandLine('DATA'));
     default:
       return event satisfies never;
   }
 }
 
-function lineOf(event: SubmissionEvent & { type: 'reset' | 'envelope' }, open: Open): string {
-  if (event.type === 'reset') return 'RSET';
-  return event.command.kind === 'mail' ? mailLine(event.command, open.extensions) : rcptLine(event.command);
+function order(
+  state: SubmissionState,
+  event: SubmissionEvent,
+  lineFor: (open: Open) => Buffer,
+): SubmissionStep {
+  if (state.name === 'over') return gone();
+  if (state.name !== 'idle') return misuse(state, event);
+  const { open, reader } = state;
+  if (reader !== emptyReader) return fail('protocol', 'the backend spoke unasked');
+  const effects: SubmissionEffect[] = [{ type: 'send', bytes: lineFor(open) }];
+  if (event.type === 'data') return { state: { name: 'data', open, reader }, effects };
+  return { state: { ...single(open), isEnvelope: event.type === 'envelope' }, effects };
+}
+
+/** One command is under way. */
+function single(open: Open): SubmissionState & { name: 'command' } {
+  return { name: 'command', open, isEnvelope: false, due: 1, unsent: [], reader: emptyReader };
+}
+
+/** Behind MAIL or RCPT that has no reply yet (RFC 2920 3.1). */
+function sendAlong(state: SubmissionState & { name: 'command' }, line: Buffer): SubmissionStep {
+  if (!state.open.extensions.has('PIPELINING')) {
+    return stay({ ...state, unsent: [...state.unsent, line] });
+  }
+  return { state: { ...state, due: state.due + 1 }, effects: [{ type: 'send', bytes: line }] };
 }
 
 function sendBody(state: SubmissionState, bytes: Buffer): SubmissionStep {
   if (state.name === 'over') return gone();
   if (state.name !== 'body') return misuse(state, { type: 'body', bytes });
-  const encoded = encodeData(state.encoder, bytes);
-  if (encoded.kind === 'nul') return { state: { name: 'over' }, effects: [{ type: 'unfit-message' }] };
-  return {
-    state: { ...state, encoder: encoded.encoder },
-    effects: encoded.bytes.length === 0 ? [] : [{ type: 'send', bytes: encoded.bytes }],
-  };
+  return { state, effects: bytes.length === 0 ? [] : [{ type: 'send', bytes }] };
 }
 
 function receive(state: SubmissionState, bytes: Buffer): SubmissionStep {
@@ -89,9 +106,11 @@ function receive(state: SubmissionState, bytes: Buffer): SubmissionStep {
   const next = answer(state, read.reply);
   if (read.rest.length === 0 || next.state.name === 'over') return next;
   // A reply before its command: injected before TLS, or for the next command (wire 70).
-  if (next.state.name !== 'idle' && next.state.name !== 'body') {
-    return fail('protocol', 'the backend answered before it was asked');
-  }
+  const isAsked =
+    next.state.name === 'idle' ||
+    next.state.name === 'body' ||
+    (next.state.name === 'command' && next.effects.every(({ type }) => type !== 'send'));
+  if (!isAsked) return fail('protocol', 'the backend answered before it was asked');
   const after = receive(next.state, read.rest);
   return { state: after.state, effects: [...next.effects, ...after.effects] };
 }
@@ -129,17 +148,17 @@ function answer(state: Listening, reply: Reply): SubmissionStep {
         ? fail('closed', describeReply(reply))
         : fail('protocol', 'the backend spoke unasked');
     case 'command':
-      return settle(state.open, reply);
+      return settle(state, reply);
     case 'data':
       if (reply.code === 354) {
         return {
-          state: { name: 'body', open: state.open, encoder: dataStart, reader: emptyReader },
+          state: { name: 'body', open: state.open, reader: emptyReader },
           effects: [{ type: 'replied', reply }],
         };
       }
       // Taken as success it would be the acknowledgment of a message that was never sent.
       if (reply.code < 400) return fail('protocol', `DATA was answered ${describeReply(reply)}`);
-      return settle(state.open, reply);
+      return settle(single(state.open), reply);
     case 'body':
       if (reply.code < 400)
         return fail('protocol', `an unfinished message was answered ${describeReply(reply)}`);
@@ -149,17 +168,25 @@ function answer(state: Listening, reply: Reply): SubmissionStep {
   }
 }
 
-function settle(open: Open, reply: Reply): SubmissionStep {
+function settle(state: SubmissionState & { name: 'command' }, reply: Reply): SubmissionStep {
   if (reply.code >= 300 && reply.code < 400)
     return fail('protocol', `unexpected reply ${describeReply(reply)}`);
-  return {
-    // RFC 5321 4.2.3: after 421 the server closes.
-    state: reply.code === 421 ? { name: 'over' } : { name: 'idle', open, reader: emptyReader },
-    effects: [{ type: 'replied', reply }],
-  };
+  const replied: SubmissionEffect = { type: 'replied', reply };
+  // RFC 5321 4.2.3: after 421 the server closes.
+  if (reply.code === 421) return { state: { name: 'over' }, effects: [replied] };
+  const { open, due } = state;
+  const [line, ...unsent] = state.unsent;
+  if (line !== undefined) {
+    return {
+      state: { ...state, unsent, reader: emptyReader },
+      effects: [replied, { type: 'send', bytes: line }],
+    };
+  }
+  if (due > 1) return { state: { ...state, due: due - 1, reader: emptyReader }, effects: [replied] };
+  return { state: { name: 'idle', open, reader: emptyReader }, effects: [replied] };
 }
 
-function introduce(opening: Opening, extensions: ReadonlyMap<string, string>): SubmissionStep {
+function introduce(opening: Opening, extensions: Extensions): SubmissionStep {
   const { order } = opening;
   if (order.startTls && !opening.secured) {
     if (!extensions.has('STARTTLS')) return fail('protocol', 'the backend does not offer STARTTLS');
@@ -180,13 +207,17 @@ function sendXclient(opening: Opening, lines: readonly string[]): SubmissionStep
   return { state: { name: 'xclient', opening, remaining, reader: emptyReader }, effects: [send(line)] };
 }
 
-function authenticate(opening: Opening, extensions: ReadonlyMap<string, string>): SubmissionStep {
-  const { order, announced } = opening;
+function authenticate(opening: Opening, extensions: Extensions): SubmissionStep {
+  const { announced } = opening;
+  const { login } = opening.order;
+  const open = { extensions, announced };
+  if (login === null) {
+    return { state: { name: 'idle', open, reader: emptyReader }, effects: [{ type: 'ready', ...open }] };
+  }
   if (!(extensions.get('AUTH') ?? '').split(' ').includes('PLAIN')) {
     return fail('protocol', 'the backend does not offer AUTH PLAIN');
   }
-  const open = { extensions, announced };
-  const message = plainMessage(order);
+  const message = plainMessage(login);
   const response = encodeBase64(message);
   message.fill(0);
   const line = `AUTH PLAIN ${response}`;
@@ -210,19 +241,6 @@ function sendEhlo(opening: Opening): SubmissionStep {
     state: { name: 'ehlo', opening, reader: emptyReader },
     effects: [send(`EHLO ${opening.order.hostname}`)],
   };
-}
-
-/** Keywords in capitals with their parameters (RFC 5321 4.1.1.1). The old form `AUTH=PLAIN` counts as `AUTH PLAIN`. */
-function readExtensions(reply: Reply): ReadonlyMap<string, string> {
-  const extensions = new Map<string, string>();
-  for (const line of reply.lines.slice(1)) {
-    const match = /^([A-Z0-9][A-Z0-9-]*)(?:[ =](.*))?$/.exec(line.trim().toUpperCase());
-    if (match?.[1] === undefined) continue;
-    const known = extensions.get(match[1]);
-    const value = match[2] ?? '';
-    extensions.set(match[1], known === undefined ? value : `${known} ${value}`);
-  }
-  return extensions;
 }
 
 function send(line: string): SubmissionEffect {

@@ -10,10 +10,14 @@ export function xclientLines(peer: ForwardedPeer, listed: string): readonly stri
   const values: Readonly<Record<string, string>> = {
     // Left alone it keeps naming the gateway, and a rule for its name would serve everybody.
     NAME: '[UNAVAILABLE]',
-    ADDR: peer.address.includes(':') ? `IPV6:${peer.address.replace(/%.*$/, '')}` : peer.address,
+    ADDR: addressOf(peer.address),
     PORT: String(peer.port),
     PROTO: peer.helo?.isExtended === true ? 'ESMTP' : 'SMTP',
     HELO: peer.helo?.name ?? '',
+    DESTADDR: addressOf(peer.localAddress),
+    DESTPORT: String(peer.localPort),
+    // Dovecot logs it, so that its lines and ours are found by one word.
+    SESSION: peer.sessionId,
   };
   const known = new Set(listed.toUpperCase().split(' '));
   const lines: string[] = [];
@@ -31,4 +35,8 @@ export function xclientLines(peer: ForwardedPeer, listed: string): readonly stri
     line += ` ${word}`;
   }
   return line === 'XCLIENT' ? lines : [...lines, line];
+}
+
+function addressOf(address: string): string {
+  return address.includes(':') ? `IPV6:${address.replace(/%.*$/, '')}` : address;
 }

@@ -11,3 +11,8 @@ export function encodeXtext(bytes: Buffer): string | null {
       (char) => `+${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
     );
 }
+
+/** Whether it is xtext already. What it stands for does not matter: it is passed on encoded. */
+export function isXtext(text: string): boolean {
+  return /^(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*$/.test(text);
+}

@@ -1,3 +1,4 @@
+import type { MailOrder, RcptOrder } from '../../../src/protocol/smtp/envelope.ts';
 import { startSubmission, stepSubmission } from '../../../src/protocol/smtp/submission-client.ts';
 import type {
   SubmissionEffect,
@@ -74,7 +75,6 @@ function describe(effect: SubmissionEffect): string {
     case 'failed':
       return `= failed ${effect.kind}: ${effect.detail}`;
     case 'start-tls':
-    case 'unfit-message':
     case 'end':
       return `= ${effect.type}`;
     default:
@@ -91,9 +91,9 @@ function eventOf(text: string): SubmissionEvent {
     case 'ended':
       return { type: 'ended' };
     case 'mail':
-      return { type: 'envelope', command: { kind: 'mail', path: argument, size: null, body: null } };
+      return { type: 'envelope', command: mailOrder(argument) };
     case 'rcpt':
-      return { type: 'envelope', command: { kind: 'rcpt', path: argument } };
+      return { type: 'envelope', command: rcptOrder(argument) };
     case 'body':
       return { type: 'body', bytes: Buffer.from(JSON.parse(argument) as string, 'latin1') };
     case 'end':
@@ -105,6 +105,15 @@ function eventOf(text: string): SubmissionEvent {
     default:
       throw new Error(`unknown order ${text}`);
   }
+}
+
+export function mailOrder(path: string, more: Partial<MailOrder> = {}): MailOrder {
+  const nothing = { size: null, body: null, smtpUtf8: false, ret: null, envid: null };
+  return { kind: 'mail', path, ...nothing, ...more };
+}
+
+export function rcptOrder(path: string, more: Partial<RcptOrder> = {}): RcptOrder {
+  return { kind: 'rcpt', path, notify: null, orcpt: null, ...more };
 }
 
 type Turn =

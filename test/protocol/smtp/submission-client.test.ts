@@ -1,17 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { startSubmission, stepSubmission } from '../../../src/protocol/smtp/submission-client.ts';
-import type { SubmissionOrder } from '../../../src/protocol/smtp/submission-state.ts';
+import type { SubmissionLogin, SubmissionOrder } from '../../../src/protocol/smtp/submission-state.ts';
 import { Secret } from '../../../src/secret.ts';
-import { deliveries, normal, replay } from './dialogue.ts';
+import { deliveries, normal, rcptOrder, replay } from './dialogue.ts';
 
 const plain: SubmissionOrder = {
   hostname: 'gw.example',
   startTls: false,
-  authzid: 'joe@example.com',
-  authcid: 'gateway',
-  password: Secret.fromText('master-pw'),
+  login: { authzid: 'joe@example.com', authcid: 'gateway', password: Secret.fromText('master-pw') },
   peer: null,
 };
+function ordering(login: Partial<SubmissionLogin>): SubmissionOrder {
+  const known = { authzid: 'joe@example.com', authcid: 'gateway', password: Secret.fromText('master-pw') };
+  return { ...plain, login: { ...known, ...login } };
+}
 const announcing: SubmissionOrder = {
   ...plain,
   peer: {
@@ -36,6 +38,16 @@ const login = `
   S: 235 2.7.0 Authentication successful
   = ready
 `;
+const pipeliningLogin = `
+  S: 220 mx ESMTP
+  C: EHLO gw.example
+  S: 250-mx
+  S: 250-PIPELINING
+  S: 250 AUTH PLAIN
+  C: AUTH PLAIN ${auth}
+  S: 235 2.7.0 ok
+  = ready
+`;
 const uptoBody = `${login}
   > mail a@example.com
   C: MAIL FROM:<a@example.com> BODY=8BITMIME
@@ -56,7 +68,7 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
     'RFC 4954 4, 5321 3.3: log in, two transactions, quit',
     plain,
     `${uptoBody}
-    > body "Subject: x\\r\\n\\r\\n.dot\\r\\n"
+    > body "Subject: x\\r\\n\\r\\n..dot\\r\\n"
     C: Subject: x\\r\\n\\r\\n..dot
     > end
     C: .
@@ -156,7 +168,7 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
     S: 250-mx
     S: 250-AUTH PLAIN
     S: 250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT
-    C: XCLIENT NAME=[UNAVAILABLE] ADDR=203.0.113.7 PORT=51234 PROTO=ESMTP HELO=laptop
+    C: XCLIENT NAME=[UNAVAILABLE] ADDR=203.0.113.7 PORT=51234 PROTO=ESMTP HELO=laptop DESTADDR=198.51.100.1 DESTPORT=465
     S: 220 mx ESMTP
     C: EHLO gw.example
     S: 250-mx
@@ -181,7 +193,7 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
   ['XCLIENT not listed: the login goes on', announcing, login],
   [
     'wire 106: an AUTH line over 512 octets goes in two',
-    { ...plain, password: Secret.fromText('x'.repeat(400)) },
+    ordering({ password: Secret.fromText('x'.repeat(400)) }),
     `
     S: 220 mx
     C: EHLO gw.example
@@ -290,13 +302,93 @@ const cases: readonly (readonly [name: string, order: SubmissionOrder, script: s
     = failed closed: the backend closed the connection`,
   ],
   [
-    'wire 107: a NUL has no end of data',
+    'wire 97: an envelope without waiting goes out so where PIPELINING is listed, replies in order',
     plain,
-    `${uptoBody}
-    > body "x\\u0000"
-    = unfit-message
-    > end
+    `${pipeliningLogin}
+    > mail a@example.com
+    C: MAIL FROM:<a@example.com>
+    > rcpt b@example.com
+    C: RCPT TO:<b@example.com>
+    > rcpt c@example.com
+    C: RCPT TO:<c@example.com>
+    S: 250 2.1.0 Ok
+    S: 550-5.1.1 no
+    S: 550 5.1.1 such user
+    S: 250 2.1.5 Ok
+    = 250 2.1.0
+    = 550 5.1.1
+    = 250 2.1.5
+    > data
+    C: DATA
+    S: 354 go on
+    = 354 -`,
+  ],
+  [
+    'wire 97: one by one where it is not listed',
+    plain,
+    `${login}
+    > mail a@example.com
+    C: MAIL FROM:<a@example.com> BODY=8BITMIME
+    > rcpt b@example.com
+    > rcpt c@example.com
+    S: 250 2.1.0 Ok
+    = 250 2.1.0
+    C: RCPT TO:<b@example.com>
+    S: 550 5.1.1 no
+    = 550 5.1.1
+    C: RCPT TO:<c@example.com>
+    S: 250 2.1.5 Ok
+    = 250 2.1.5
+    > reset
+    C: RSET`,
+  ],
+  [
+    'wire 97: more replies than commands',
+    plain,
+    `${pipeliningLogin}
+    > mail a@example.com
+    C: MAIL FROM:<a@example.com>
+    > rcpt b@example.com
+    C: RCPT TO:<b@example.com>
+    S: 250 2.1.0 Ok
+    S: 250 2.1.5 Ok
+    S: 250 2.1.5 Ok
+    = 250 2.1.0
+    = 250 2.1.5
+    = failed protocol: the backend spoke unasked`,
+  ],
+  [
+    'wire 97: 421 ends what is under way',
+    plain,
+    `${pipeliningLogin}
+    > mail a@example.com
+    C: MAIL FROM:<a@example.com>
+    > rcpt b@example.com
+    C: RCPT TO:<b@example.com>
+    S: 421 4.3.2 going down
+    = 421 4.3.2
+    > rcpt c@example.com
     = failed closed: the connection is over`,
+  ],
+  [
+    'wire 73: asked what it offers, in TLS, and left',
+    { ...plain, startTls: true, login: null },
+    `
+    S: 220 mx
+    C: EHLO gw.example
+    S: 250-mx
+    S: 250 STARTTLS
+    C: STARTTLS
+    S: 220 go
+    = start-tls
+    > tls
+    C: EHLO gw.example
+    S: 250-mx
+    S: 250 DSN
+    = ready
+    > quit
+    C: QUIT
+    = end`,
   ],
   [
     'closed for idling',
@@ -390,6 +482,32 @@ describe('submission client', () => {
     ]);
   });
 
+  it('refuses an answer to what is not sent yet (wire 97)', () => {
+    const script = `${login}
+      > mail a@example.com
+      C: MAIL FROM:<a@example.com> BODY=8BITMIME
+      > rcpt b@example.com
+      S: 250 2.1.0 Ok
+      S: 250 2.1.5 Ok
+      = failed protocol: the backend answered before it was asked`;
+    expect(replay(script, plain, 'whole')).toBe(normal(script));
+  });
+
+  it.each(['reset', 'end-of-body'] as const)('lets nothing follow %s before its reply', (type) => {
+    const steps = (texts: readonly string[]) =>
+      texts.reduce(
+        (state, text) => stepSubmission(state, { type: 'received', bytes: Buffer.from(text) }).state,
+        startSubmission(plain),
+      );
+    let state = steps(['220 mx\r\n', '250-mx\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n', '235 ok\r\n']);
+    if (type === 'end-of-body') {
+      state = stepSubmission(state, { type: 'data' }).state;
+      state = stepSubmission(state, { type: 'received', bytes: Buffer.from('354 go\r\n') }).state;
+    }
+    state = stepSubmission(state, { type }).state;
+    expect(() => stepSubmission(state, { type: 'envelope', command: rcptOrder('b@x') })).toThrow(TypeError);
+  });
+
   it('takes the second reply of one segment for nothing', () => {
     const script = `${login}
       > mail a@example.com
@@ -410,7 +528,7 @@ describe('submission client', () => {
   });
 
   it('is never given a name that would shift the fields of PLAIN (S-05)', () => {
-    let state = startSubmission({ ...plain, authzid: 'joe\0gateway' });
+    let state = startSubmission(ordering({ authzid: 'joe\0gateway' }));
     state = stepSubmission(state, { type: 'received', bytes: Buffer.from('220 mx\r\n') }).state;
     expect(() =>
       stepSubmission(state, { type: 'received', bytes: Buffer.from('250-mx\r\n250 AUTH PLAIN\r\n') }),
