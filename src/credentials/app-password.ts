@@ -14,14 +14,37 @@ export function generateAppPassword(): Secret {
   return new Secret(letters);
 }
 
+/** What was typed for an app password; only `secret` may be kept, and must be wiped. */
+export type TypedSecret =
+  | { readonly kind: 'secret'; readonly secret: Secret }
+  /** Sixteen letters whose check letter does not fit: a typing mistake, or somebody's main password all the same. */
+  | { readonly kind: 'one-letter-wrong' }
+  /** Most likely somebody's main password, which goes nowhere from here (S-15). */
+  | { readonly kind: 'other' };
+
+/** As {@link parseAppPassword}, and how it fails. */
+export function readAppPassword(bytes: Buffer): TypedSecret {
+  const letters = lettersOf(bytes);
+  if (letters === null) return { kind: 'other' };
+  const secret = new Secret(letters);
+  if (isChecked(letters)) return { kind: 'secret', secret };
+  secret.wipe();
+  return { kind: 'one-letter-wrong' };
+}
+
 /**
  * The sixteen letters in typed or pasted bytes: white space, zero-width characters, dashes and case do not matter (wire 26).
  * null: not the shape, so most likely somebody's main password, which goes nowhere from here (S-15).
  * Works on bytes, because a string could not be wiped.
  */
 export function parseAppPassword(bytes: Buffer): Secret | null {
+  const typed = readAppPassword(bytes);
+  return typed.kind === 'secret' ? typed.secret : null;
+}
+
+/** null: not sixteen letters. */
+function lettersOf(bytes: Buffer): Buffer | null {
   const letters = Buffer.alloc(randomLetters + 1);
-  const secret = new Secret(letters);
   let count = 0;
   for (let offset = 0; offset < bytes.length; ) {
     const character = characterAt(bytes, offset);
@@ -29,14 +52,14 @@ export function parseAppPassword(bytes: Buffer): Secret | null {
     if (isIgnored(character.codePoint)) continue;
     const letter = character.codePoint | 0x20;
     if (character.codePoint > 0x7f || letter < letterA || letter > 0x7a || count > randomLetters) {
-      secret.wipe();
+      letters.fill(0);
       return null;
     }
     letters[count] = letter;
     count += 1;
   }
-  if (count === randomLetters + 1 && isChecked(letters)) return secret;
-  secret.wipe();
+  if (count === randomLetters + 1) return letters;
+  letters.fill(0);
   return null;
 }
 

@@ -1,47 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/schema.ts';
 import type { Secret } from '../secret.ts';
-import { lockAccount } from '../store/accounts.ts';
+import { findAccountUnchecked, lockAccount } from '../store/accounts.ts';
 import {
   countLiveAppPasswords,
   findAppPassword,
   insertAppPassword,
   isSelectorTaken,
   listAppPasswords,
+  replaceGrant,
 } from '../store/app-passwords.ts';
 import type { Database } from '../store/database.ts';
 import { appendRevocation } from '../store/revocations.ts';
 import type { Account, AppPasswordRow, NewAppPasswordRow } from '../store/schema.ts';
 import { generateAppPassword } from './app-password.ts';
+import { type AppPasswordView, checkGrant, expiryProblem, viewOf } from './app-password-grant.ts';
+import { type Fence, noFence } from './fence.ts';
 import type { KeyRing } from './key-file.ts';
-import { canonicalCidr, splitNetworks } from './network.ts';
 import type { PasswordHash } from './password-hash.ts';
 import type { RevocationFeed } from './revocation.ts';
 import { revokeRow } from './revoked-row.ts';
-import { rowMac } from './row-mac.ts';
-import { type Scope, scopeBits, scopesOf } from './scope.ts';
+import { isRowGenuine, rowMac } from './row-mac.ts';
+import type { Scope } from './scope.ts';
 import { selectorOf } from './selector.ts';
 
-const maxLabelCharacters = 64;
-/** Keeps the row, its MAC and a cached record small. */
-const maxNetworks = 32;
-
-/** An app password as its owner sees it: everything but the secret. */
-export interface AppPasswordView {
-  readonly id: Buffer;
-  readonly accountId: Buffer;
-  readonly label: string;
-  readonly scopes: readonly Scope[];
-  /** Canonical CIDRs; empty allows every network. */
-  readonly networks: readonly string[];
-  readonly notAfter: number | null;
-  readonly state: 'active' | 'revoked' | 'expired';
-  readonly createdAt: number;
-  readonly createdBy: string;
-  readonly lastUsedAt: number | null;
-  readonly lastUsedAddress: string | null;
-  readonly lastUsedProtocol: string | null;
-}
+export type { AppPasswordView };
 
 /** What to make. */
 export interface AppPasswordOrder {
@@ -49,11 +32,32 @@ export interface AppPasswordOrder {
   readonly label: string;
   readonly scopes: readonly Scope[];
   readonly networks: readonly string[];
+  /** undefined fences nothing. */
+  readonly fence?: Fence;
   /** undefined takes the configured default, null never expires. */
   readonly expiresInMs: number | null | undefined;
   /** For the audit: `portal`, or who ran the command. */
   readonly createdBy: string;
 }
+
+/** What to change; the rest stays as it is. */
+export interface AppPasswordChange {
+  readonly label?: string;
+  readonly scopes?: readonly Scope[];
+  readonly networks?: readonly string[];
+  /** From now; null never expires. */
+  readonly expiresInMs?: number | null;
+  readonly fence?: Partial<Fence>;
+}
+
+/** `problem` is a sentence for the person. */
+export type UpdateOutcome =
+  | { readonly kind: 'updated'; readonly row: AppPasswordView }
+  | { readonly kind: 'not-found' }
+  | { readonly kind: 'revoked' }
+  /** The row is not as the gateway wrote it: it may be revoked, and nothing else. */
+  | { readonly kind: 'altered' }
+  | { readonly kind: 'invalid'; readonly problem: string };
 
 /** `problem` is a sentence for the person. The secret is shown once and wiped by who shows it. */
 export type CreateOutcome =
@@ -89,15 +93,13 @@ export class AppPasswords {
 
   async create(order: AppPasswordOrder): Promise<CreateOutcome> {
     const expiresInMs = order.expiresInMs === undefined ? this.#settings.defaultExpiryMs : order.expiresInMs;
-    const networks = canonicalNetworks(order.networks);
-    const label = order.label.trim();
-    const problem = problemOf({ ...order, label, networks, expiresInMs });
-    if (problem !== null || networks === null) return { kind: 'invalid', problem: problem ?? badNetwork };
+    const grant = checkGrant({ ...order, fence: order.fence ?? noFence });
+    if (grant.kind === 'invalid') return grant;
+    const problem = expiryProblem(expiresInMs);
+    if (problem !== null) return { kind: 'invalid', problem };
     const now = this.#now();
     const attributes = {
-      label,
-      scopes: scopeBits(order.scopes),
-      networks: networks.join(','),
+      ...grant.columns,
       not_after: expiresInMs === null ? null : now + expiresInMs,
       created_at: now,
       created_by: order.createdBy,
@@ -122,6 +124,28 @@ export class AppPasswords {
   async find(id: Buffer): Promise<AppPasswordView | null> {
     const row = await findAppPassword(this.#database, id);
     return row === null ? null : viewOf(row, this.#now());
+  }
+
+  /**
+   * By id and account, as {@link revoke}. Whatever it changes of what the app password is good for ends its live sessions
+   * and cached records, wider or narrower (S-56); the next login of the same secret has the new terms.
+   */
+  async update(
+    accountId: Buffer,
+    id: Buffer,
+    change: AppPasswordChange,
+    reason: string,
+  ): Promise<UpdateOutcome> {
+    const problem = change.expiresInMs === undefined ? null : expiryProblem(change.expiresInMs);
+    if (problem !== null) return { kind: 'invalid', problem };
+    for (;;) {
+      const outcome = await this.#database
+        .transaction()
+        .execute(async (transaction) => this.#change(transaction, accountId, id, change, reason));
+      if (outcome.kind === 'overtaken') continue;
+      if (outcome.kind === 'updated') await this.#revocations?.announce();
+      return outcome;
+    }
   }
 
   /** By id and account: an id alone would let one person end another's (S-67). */
@@ -159,7 +183,7 @@ export class AppPasswords {
     account: Account,
     attributes: Pick<
       NewAppPasswordRow,
-      'label' | 'scopes' | 'networks' | 'not_after' | 'created_at' | 'created_by'
+      'label' | 'scopes' | 'networks' | 'fence' | 'not_after' | 'created_at' | 'created_by'
     >,
   ): Promise<{ readonly secret: Secret; readonly row: AppPasswordRow }> {
     const secret = generateAppPassword();
@@ -171,6 +195,7 @@ export class AppPasswords {
       account_id: account.id,
       scopes: attributes.scopes,
       networks: attributes.networks,
+      fence: attributes.fence,
       not_after: attributes.not_after ?? null,
       state: 'active' as const,
       pepper_version: pepperVersion,
@@ -185,6 +210,7 @@ export class AppPasswords {
       last_used_at: null,
       last_used_address: null,
       last_used_protocol: null,
+      last_used_client: null,
     };
     return { secret, row };
   }
@@ -200,6 +226,46 @@ export class AppPasswords {
       await insertAppPassword(transaction, row);
       return 'inserted';
     });
+  }
+
+  /** `overtaken`: a login has moved the row to other keys meanwhile. */
+  async #change(
+    transaction: Database,
+    accountId: Buffer,
+    id: Buffer,
+    change: AppPasswordChange,
+    reason: string,
+  ): Promise<UpdateOutcome | { readonly kind: 'overtaken' }> {
+    await lockAccount(transaction, accountId);
+    const row = await findAppPassword(transaction, id);
+    if (row === null || !row.account_id.equals(accountId)) return { kind: 'not-found' };
+    if (row.state === 'revoked') return { kind: 'revoked' };
+    const account = await findAccountUnchecked(transaction, { id: accountId });
+    if (account === null || !isRowGenuine(this.#keys, account.address, row)) return { kind: 'altered' };
+    const now = this.#now();
+    const before = viewOf(row, now);
+    if (before.fence === null) {
+      return {
+        kind: 'invalid',
+        problem: 'a newer version has fenced it in a way that this one does not know',
+      };
+    }
+    const fence = { ...before.fence, ...change.fence };
+    const grant = checkGrant({ ...before, ...change, fence });
+    if (grant.kind === 'invalid') return grant;
+    const not_after = notAfterOf(row, change, now);
+    const changed = { ...row, ...grant.columns, not_after };
+    const row_mac = rowMac(this.#keys, account.address, changed);
+    const { label, scopes, networks, fence: encoded } = grant.columns;
+    const isReplaced = await replaceGrant(transaction, row, {
+      ...{ label, scopes, networks, not_after, fence: encoded },
+      row_mac,
+    });
+    if (!isReplaced) return { kind: 'overtaken' };
+    if (!row_mac.equals(row.row_mac)) {
+      await appendRevocation(transaction, { credentialId: id, accountId, at: now, reason });
+    }
+    return { kind: 'updated', row: viewOf({ ...changed, row_mac }, now) };
   }
 
   async #isFull(database: Database, accountId: Buffer): Promise<boolean> {
@@ -218,49 +284,7 @@ export class AppPasswords {
   }
 }
 
-const badNetwork = 'a network must be written as an address or as 192.0.2.0/24 or 2001:db8::/48';
-
-function canonicalNetworks(networks: readonly string[]): readonly string[] | null {
-  const canonical = networks.map((network) => canonicalCidr(network.trim()));
-  if (!canonical.every((network) => network !== null)) return null;
-  return [...new Set(canonical)].toSorted();
-}
-
-function problemOf(order: {
-  readonly label: string;
-  readonly scopes: readonly Scope[];
-  readonly networks: readonly string[] | null;
-  readonly expiresInMs: number | null;
-}): string | null {
-  const { label, scopes, networks, expiresInMs } = order;
-  if (label === '') return 'the label must not be empty';
-  if ([...label].length > maxLabelCharacters)
-    return `the label is longer than ${maxLabelCharacters} characters`;
-  // Format characters too: a bidirectional override makes one label look like another.
-  if (/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(label)) return 'the label must not contain control characters';
-  if (scopes.length === 0) return 'at least one protocol must be allowed';
-  if (networks === null) return badNetwork;
-  if (networks.length > maxNetworks) return `at most ${maxNetworks} networks can be given`;
-  if (expiresInMs !== null && !(Number.isSafeInteger(expiresInMs) && expiresInMs > 0)) {
-    return 'the expiry must lie in the future';
-  }
-  return null;
-}
-
-function viewOf(row: AppPasswordRow, now: number): AppPasswordView {
-  const isExpired = row.not_after !== null && row.not_after <= now;
-  return {
-    id: row.id,
-    accountId: row.account_id,
-    label: row.label,
-    scopes: scopesOf(row.scopes),
-    networks: splitNetworks(row.networks),
-    notAfter: row.not_after,
-    state: row.state === 'active' && isExpired ? 'expired' : row.state,
-    createdAt: row.created_at,
-    createdBy: row.created_by,
-    lastUsedAt: row.last_used_at,
-    lastUsedAddress: row.last_used_address,
-    lastUsedProtocol: row.last_used_protocol,
-  };
+function notAfterOf(row: AppPasswordRow, change: AppPasswordChange, now: number): number | null {
+  if (change.expiresInMs === undefined) return row.not_after;
+  return change.expiresInMs === null ? null : now + change.expiresInMs;
 }

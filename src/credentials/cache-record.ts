@@ -1,12 +1,17 @@
+import type { AppPasswordRow } from '../store/schema.ts';
 import { equalBytes, expiryFromU64, expiryToU64, keyedHash, lengthPrefixed, u8, u32, u64 } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
+import { SealBox, type SealPlace } from './seal.ts';
 
 const label = 'sallyport/v1/cache/record';
-const version = 1;
+/** 1 had no fence: such a record is a miss, and never a login without one. */
+const version = 2;
 const headBytes = 5;
 const tagBytes = 32;
-/** Two ids, scopes, three times, length of the networks. */
-const fixedBodyBytes = 16 + 16 + 1 + 8 + 8 + 8 + 2;
+/** Two ids, scopes, two times, feed number. */
+const fixedBodyBytes = 16 + 16 + 1 + 8 + 8 + 8;
+/** Of the networks and of the fence. */
+const lengthBytes = 2;
 
 /** One successful verification, as Redis keeps it: no secret, no address, no label (S-28). */
 export interface CacheRecord {
@@ -18,6 +23,22 @@ export interface CacheRecord {
   /** Last revocation known when the row was read: a later one voids the record. */
   readonly feedSeq: number;
   readonly networks: string;
+  /** As its row holds it (credentials/fence.ts). In Redis it is sealed, because it names addresses (S-28). */
+  readonly fence: string;
+}
+
+/** Of a row that was just proven; `feedSeq` was read before the row. */
+export function recordOf(row: AppPasswordRow, feedSeq: number, verifiedAt: number): CacheRecord {
+  return {
+    credentialId: row.id,
+    accountId: row.account_id,
+    scopes: row.scopes,
+    verifiedAt,
+    notAfter: row.not_after,
+    feedSeq,
+    networks: row.networks,
+    fence: row.fence,
+  };
 }
 
 /** Why bytes are no record of ours. */
@@ -34,6 +55,7 @@ export function encodeRecord(keys: KeyRing, key: string, record: CacheRecord): B
     u64(expiryToU64(record.notAfter)),
     u64(BigInt(record.feedSeq)),
     lengthPrefixed(record.networks),
+    lengthPrefixed(sealedFence(keys, record)),
   ]);
   const tag = tagOf(keys, key, head, body);
   if (tag === null) throw new Error('the active mac key cannot be derived');
@@ -42,21 +64,58 @@ export function encodeRecord(keys: KeyRing, key: string, record: CacheRecord): B
 
 /** Reads no field before the MAC is checked. Anything Redis may hold is allowed as `value`. */
 export function decodeRecord(keys: KeyRing, key: string, value: Buffer): CacheRecord | RecordFault {
-  if (value.length < headBytes + fixedBodyBytes + tagBytes || value[0] !== version) return 'malformed';
+  if (value.length < headBytes + fixedBodyBytes + 2 * lengthBytes + tagBytes || value[0] !== version)
+    return 'malformed';
   const head = value.subarray(0, headBytes);
   const body = value.subarray(headBytes, -tagBytes);
   const tag = tagOf(keys, key, head, body);
   if (tag === null) return 'unknown-key';
   if (!equalBytes(tag, value.subarray(-tagBytes))) return 'forged';
+  const [networks, sealed] = textsOf(body.subarray(fixedBodyBytes)) ?? [];
+  if (networks === undefined || sealed === undefined) return 'malformed';
+  const credentialId = Buffer.from(body.subarray(0, 16));
+  const accountId = Buffer.from(body.subarray(16, 32));
+  const fence = openFence(keys, fencePlace(credentialId, accountId), sealed);
+  if (fence === null) return 'unknown-key';
   return {
-    credentialId: Buffer.from(body.subarray(0, 16)),
-    accountId: Buffer.from(body.subarray(16, 32)),
+    credentialId,
+    accountId,
     scopes: body.readUInt8(32),
     verifiedAt: Number(body.readBigUInt64BE(33)),
     notAfter: expiryFromU64(body.readBigUInt64BE(41)),
     feedSeq: Number(body.readBigUInt64BE(49)),
-    networks: body.toString('utf8', fixedBodyBytes),
+    networks,
+    fence,
   };
+}
+
+/** Empty stays empty. */
+function sealedFence(keys: KeyRing, { fence, credentialId, accountId }: CacheRecord): string {
+  if (fence === '') return '';
+  return new SealBox(keys).seal(fencePlace(credentialId, accountId), Buffer.from(fence));
+}
+
+/** null: its seal key is gone. */
+function openFence(keys: KeyRing, place: SealPlace, sealed: string): string | null {
+  if (sealed === '') return '';
+  try {
+    return new SealBox(keys).open(place, sealed).toString('utf8');
+  } catch {
+    return null;
+  }
+}
+
+function fencePlace(rowId: Buffer, accountId: Buffer): SealPlace {
+  return { purpose: 'cache-fence', table: 'app_password', column: 'fence', rowId, accountId };
+}
+
+/** Two length-prefixed texts and nothing else. */
+function textsOf(bytes: Buffer): readonly [string, string] | null {
+  const first = lengthBytes + bytes.readUInt16BE(0);
+  if (first + lengthBytes > bytes.length) return null;
+  const second = bytes.subarray(first + lengthBytes);
+  if (second.length !== bytes.readUInt16BE(first)) return null;
+  return [bytes.toString('utf8', lengthBytes, first), second.toString('utf8')];
 }
 
 function tagOf(keys: KeyRing, key: string, head: Buffer, body: Buffer): Buffer | null {

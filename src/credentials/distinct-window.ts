@@ -12,15 +12,22 @@ export class DistinctWindow {
     this.#limit = limit;
   }
 
-  /** Adds or refreshes a value; false when it was there already. */
-  add(value: number, atSeconds: number, windowSeconds: number): boolean {
-    this.#prune(atSeconds - windowSeconds);
-    const known = this.#values.subarray(0, this.#size).indexOf(value);
+  /**
+   * Adds a value seen at `atSeconds` or refreshes it, and forgets what was not seen after `beforeSeconds`. False when it was
+   * there already, or is older than all that a full window holds: then it was there once.
+   */
+  add(value: number, atSeconds: number, beforeSeconds: number): boolean {
+    this.forget(beforeSeconds);
+    const known = this.#indexOf(value);
     if (known !== -1) {
-      this.#seenAt[known] = atSeconds;
+      this.#seenAt[known] = Math.max(this.#seenAt[known] ?? 0, atSeconds);
       return false;
     }
-    if (this.#size >= this.#limit) this.#remove(this.#oldest());
+    if (this.#size >= this.#limit) {
+      const oldest = this.#oldest();
+      if ((this.#seenAt[oldest] ?? 0) > atSeconds) return false;
+      this.#remove(oldest);
+    }
     if (this.#size === this.#values.length) this.#grow();
     this.#values[this.#size] = value;
     this.#seenAt[this.#size] = atSeconds;
@@ -28,14 +35,25 @@ export class DistinctWindow {
     return true;
   }
 
+  /** Lets a value go by another name from now on, unless that is known too. */
+  rename(value: number, to: number): void {
+    const known = this.#indexOf(value);
+    if (known !== -1 && this.#indexOf(to) === -1) this.#values[known] = to;
+  }
+
+  /** Forgets what was not seen after that second. */
+  forget(beforeSeconds: number): void {
+    for (let index = this.#size - 1; index >= 0; index -= 1) {
+      if ((this.#seenAt[index] ?? 0) <= beforeSeconds) this.#remove(index);
+    }
+  }
+
   get size(): number {
     return this.#size;
   }
 
-  #prune(before: number): void {
-    for (let index = this.#size - 1; index >= 0; index -= 1) {
-      if ((this.#seenAt[index] ?? 0) <= before) this.#remove(index);
-    }
+  #indexOf(value: number): number {
+    return this.#values.subarray(0, this.#size).indexOf(value);
   }
 
   #remove(index: number): void {

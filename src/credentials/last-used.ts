@@ -2,70 +2,48 @@ import type { Logger } from '../observability/logger.ts';
 import { writeLastUses } from '../store/app-passwords.ts';
 import type { Database } from '../store/database.ts';
 import type { Protocol } from './verdict.ts';
+import { WriteBehind } from './write-behind.ts';
 
-const flushMs = 1_000;
-const everyMs = 60_000;
+/** As many app passwords as may log in within a minute while the database is away. */
+const maxPending = 50_000;
 
-interface Use {
-  readonly id: Buffer;
-  readonly at: number;
+/** Where a login came from; `client` is what it called itself, made printable, or null. */
+export interface LoginSource {
   readonly address: string;
   readonly protocol: Protocol;
+  readonly client: string | null;
 }
 
-/** When app passwords were last used, written behind the login: the first use at once, then at most once a minute each. */
+interface Use extends LoginSource {
+  readonly id: Buffer;
+  readonly at: number;
+}
+
+/** When and from where app passwords were last used. */
 export class LastUsed {
-  readonly #database: Database;
-  readonly #logger: Logger;
   readonly #now: () => number;
-  readonly #pending = new Map<string, Use>();
-  readonly #writtenAt = new Map<string, number>();
-  #timer: NodeJS.Timeout | null = null;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #uses: WriteBehind<Use>;
 
   constructor(parts: { readonly database: Database; readonly logger: Logger; readonly now: () => number }) {
-    this.#database = parts.database;
-    this.#logger = parts.logger;
     this.#now = parts.now;
-  }
-
-  note(id: Buffer, address: string, protocol: Protocol): void {
-    this.#pending.set(id.toString('hex'), { id, at: this.#now(), address, protocol });
-    this.#timer ??= setTimeout(() => this.#tick(), flushMs).unref();
-  }
-
-  /** Writes what is left, whatever the minute. Never rejects. */
-  async stop(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    await this.#writing;
-    await this.#write([...this.#pending.values()]);
-    this.#pending.clear();
-  }
-
-  #tick(): void {
-    const now = this.#now();
-    for (const [id, at] of this.#writtenAt) {
-      if (now - at >= everyMs) this.#writtenAt.delete(id);
-    }
-    const due: Use[] = [];
-    for (const [id, use] of this.#pending) {
-      if (this.#writtenAt.has(id)) continue;
-      this.#pending.delete(id);
-      this.#writtenAt.set(id, now);
-      due.push(use);
-    }
-    this.#timer = this.#pending.size > 0 ? setTimeout(() => this.#tick(), flushMs).unref() : null;
-    this.#writing = this.#writing.then(() => this.#write(due));
-  }
-
-  async #write(uses: readonly Use[]): Promise<void> {
-    if (uses.length === 0) return;
-    try {
-      await writeLastUses(this.#database, uses);
-    } catch (error) {
+    this.#uses = new WriteBehind({
+      now: parts.now,
+      write: async (uses) => await writeLastUses(parts.database, uses),
+      // A client that says its name at some logins only keeps it.
+      merge: (earlier, later) => ({ ...later, client: later.client ?? earlier.client }),
       // Worth less than any login.
-      this.#logger.warn({ err: error, uses: uses.length }, 'last uses of app passwords not written');
-    }
+      onFault: (error, uses) =>
+        parts.logger.warn({ err: error, uses }, 'last uses of app passwords not written'),
+      maxKeys: maxPending,
+    });
+  }
+
+  note(id: Buffer, { address, protocol, client }: LoginSource): void {
+    this.#uses.note(id.toString('hex'), { id, at: this.#now(), address, protocol, client });
+  }
+
+  /** Writes what is left. Never rejects. */
+  async stop(): Promise<void> {
+    await this.#uses.stop();
   }
 }

@@ -1,4 +1,4 @@
-import { argon2Maxima } from '../config/schema.ts';
+import { argon2Maxima } from '../config/primitives.ts';
 
 /** What an argon2id PHC string holds. */
 export interface Argon2idHash {

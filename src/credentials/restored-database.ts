@@ -1,9 +1,9 @@
-import { listAccountIds } from '../store/accounts.ts';
+import { listAccountIds, lockEveryAccount } from '../store/accounts.ts';
 import { listUnrevokedAppPasswords } from '../store/app-passwords.ts';
 import { deleteCacheSalts } from '../store/cache-salts.ts';
 import type { Database } from '../store/database.ts';
 import { deleteAllPortalSessions } from '../store/portal-sessions.ts';
-import { appendRevocation, lastRevocation } from '../store/revocations.ts';
+import { appendRestore, lastRevocation } from '../store/revocations.ts';
 import type { HighWater } from './high-water.ts';
 import type { KeyRing } from './key-file.ts';
 import { revokeRow } from './revoked-row.ts';
@@ -49,9 +49,6 @@ export interface AfterRestore {
   readonly seq: number;
 }
 
-/** An entry of the feed that is about no account: that there was a restore. */
-const nobody = Buffer.alloc(16);
-
 /**
  * Revokes every app password, because none can be shown to be newer than the backup, ends every portal session and makes
  * cached verifications void: also those of app passwords that the backup does not know.
@@ -66,17 +63,15 @@ export async function revokeAfterRestore(parts: {
   const reading = await highWater.read();
   const at = parts.now();
   const outcome = await database.transaction().execute(async (transaction) => {
+    // Nobody makes or revokes one meanwhile: other gateways may be at work on a shared database.
+    await lockEveryAccount(transaction);
     const rows = await listUnrevokedAppPasswords(transaction);
     for (const row of rows) await revokeRow(transaction, keys, row, at);
-    // Above the mark, so that it never sinks, and so that a record cached before the restore is older than this.
-    const above = Math.max(reading.kind === 'mark' ? reading.seq : 0, await lastRevocation(transaction)) + 1;
-    const entry = { credentialId: null, at, reason: 'the database was restored from a backup' };
-    await appendRevocation(transaction, { ...entry, seq: above, accountId: nobody });
-    for (const accountId of await listAccountIds(transaction)) {
-      await appendRevocation(transaction, { ...entry, accountId });
-    }
     await deleteCacheSalts(transaction);
     const sessionsEnded = await deleteAllPortalSessions(transaction);
+    // Above the mark, so that it never sinks, and so that a record cached before the restore is older than this.
+    const above = reading.kind === 'mark' ? reading.seq : 0;
+    await appendRestore(transaction, await listAccountIds(transaction), { above, at });
     return { revoked: rows.length, sessionsEnded, seq: await lastRevocation(transaction) };
   });
   await highWater.save(outcome.seq);

@@ -1,7 +1,7 @@
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Database } from '../store/database.ts';
-import { revocationStart, revocationsAfter } from '../store/revocations.ts';
+import { isRestore, purgeRevocations, revocationStart, revocationsFrom } from '../store/revocations.ts';
 import type { RevocationRow } from '../store/schema.ts';
 import { withDeadline } from './deadline.ts';
 import type { HighWater } from './high-water.ts';
@@ -27,6 +27,12 @@ const readMs = 5_000;
 const batch = 1_000;
 /** Kept beyond the life of the oldest cached record, for clocks that differ (requirements 3.4). */
 const graceMs = 5 * 60_000;
+/**
+ * How long entries are kept: far beyond any cached record, for a gateway that was cut off and still has sessions open. One
+ * that misses the last entry it has read lets nobody in until it is started anew, and so has no session left.
+ */
+const keepMs = 30 * 86_400_000;
+const purgeEveryMs = 3_600_000;
 /** S-55: half a minute of blindness is an incident, a slow poll is not. */
 const alarmMs = 10_000;
 
@@ -48,6 +54,11 @@ export class RevocationFeed {
   #readAt = Number.NEGATIVE_INFINITY;
   #startedAt: number;
   #isAlarmed = false;
+  /** The entry that bears the number read last; null before there was one. */
+  #last: RevocationRow | null = null;
+  /** The database went back behind what was read here: a backup or a standby that lags took its place. */
+  #isBehind = false;
+  #purgeDueAt: number;
   #reading: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -73,6 +84,7 @@ export class RevocationFeed {
     this.#nudge = parts.nudge ?? null;
     this.#highWater = parts.highWater ?? null;
     this.#startedAt = parts.now();
+    this.#purgeDueAt = this.#startedAt + purgeEveryMs;
   }
 
   /** Reads the feed, then polls it every 2 s. Never rejects: with the store down it stays unread and goes on trying. */
@@ -123,14 +135,17 @@ export class RevocationFeed {
     return credential > feedSeq || account > feedSeq;
   }
 
-  /** Number of the last entry read; -1 before the first read, when nobody may log in (S-26). */
+  /**
+   * Number of the last entry read; -1 before the first read, when nobody may log in (S-26), and while the database is one
+   * of before that entry (S-35).
+   */
   get seq(): number {
-    return this.#seq;
+    return this.#isBehind ? -1 : this.#seq;
   }
 
   /** Whether cached records may be accepted: the feed was read, and not too long ago (S-55). */
   isCurrent(): boolean {
-    return this.#seq >= 0 && this.#now() - this.#readAt <= this.#maxStalenessMs;
+    return this.seq >= 0 && this.#now() - this.#readAt <= this.#maxStalenessMs;
   }
 
   async stop(): Promise<void> {
@@ -158,23 +173,54 @@ export class RevocationFeed {
       this.#logger?.error({ staleMs }, 'revocations are not known for 10 s');
     }
     this.#isAlarmed = staleMs >= alarmMs;
+    await this.#purge().catch((error: unknown) => {
+      this.#logger?.warn({ err: error }, 'old revocations not deleted');
+    });
   }
 
   async #readNew(): Promise<void> {
     const at = this.#now();
+    let last = this.#last;
     let from = this.#seq >= 0 ? this.#seq : await revocationStart(this.#database, at - this.#windowMs);
     for (;;) {
-      const rows = await revocationsAfter(this.#database, from, batch);
-      const fresh = rows.filter((row) => row.seq > this.#seq);
-      for (const row of fresh) this.#enter(row, at);
-      from = rows.at(-1)?.seq ?? from;
+      // From the last one on, which must still be there.
+      const rows = await revocationsFrom(this.#database, from, batch);
+      this.#compare(last, rows[0]);
+      if (this.#isBehind) return;
+      for (const row of rows) if (row.seq > Math.max(this.#seq, from)) this.#enter(row, at);
+      last = rows.at(-1) ?? last;
+      from = last?.seq ?? from;
       // Not before the last entry is in: half a window would accept what the other half voids.
       if (rows.length < batch) break;
     }
     if (from > Math.max(this.#seq, 0)) this.#highWater?.note(from);
+    // A read that was given up on may end after its successor.
+    if (from >= this.#seq) this.#last = last;
     this.#seq = Math.max(this.#seq, from);
     this.#readAt = Math.max(this.#readAt, at);
     this.#forget(at);
+  }
+
+  /** The database is the one that `last` was read from, or one that was told of its restore. */
+  #compare(last: RevocationRow | null, first: RevocationRow | undefined): void {
+    const goesOn = last === null || (first !== undefined && (isSame(first, last) || isRestore(first)));
+    if (!goesOn && !this.#isBehind) {
+      this.#logger?.error(
+        { event: 'database-went-back', seq: last.seq },
+        'the database lacks what this gateway has read from it, as after a restore: nobody is let in. ' +
+          'Stop every gateway, run `sallyport migrate --after-restore`, start them',
+      );
+    }
+    this.#isBehind = !goesOn;
+  }
+
+  /** Not more than a batch at a time; what is left is due at the next poll. */
+  async #purge(): Promise<void> {
+    const now = this.#now();
+    if (now < this.#purgeDueAt || this.#isBehind) return;
+    this.#purgeDueAt = now + purgeEveryMs;
+    const purged = await purgeRevocations(this.#database, { now, keepMs, limit: batch });
+    if (purged === batch) this.#purgeDueAt = now;
   }
 
   #enter(row: RevocationRow, at: number): void {
@@ -200,3 +246,15 @@ export class RevocationFeed {
     }
   }
 }
+
+/** A number may come twice, after a restore; never with the same entry. */
+function isSame(row: RevocationRow, other: RevocationRow): boolean {
+  return (
+    row.seq === other.seq &&
+    row.at === other.at &&
+    row.account_id.equals(other.account_id) &&
+    (row.credential_id?.equals(other.credential_id ?? nothing) ?? other.credential_id === null)
+  );
+}
+
+const nothing = Buffer.alloc(0);

@@ -8,7 +8,16 @@ const label = 'sallyport/v1/credential-row';
 /** The fields that authorize: whoever can write SQL but lacks the key file changes none of them unseen (S-34). */
 export type AuthorizingFields = Pick<
   AppPasswordRow,
-  'id' | 'account_id' | 'scopes' | 'networks' | 'not_after' | 'state' | 'pepper_version' | 'selector' | 'phc'
+  | 'id'
+  | 'account_id'
+  | 'scopes'
+  | 'networks'
+  | 'not_after'
+  | 'state'
+  | 'pepper_version'
+  | 'selector'
+  | 'phc'
+  | 'fence'
 >;
 
 /** The MAC under the active key; `address` is the account's canonical address. */
@@ -47,6 +56,8 @@ function messageOf(address: string, row: AuthorizingFields): readonly Buffer[] |
     u32(row.pepper_version),
     u16(row.selector),
     lengthPrefixed(row.phc),
+    // Not for an empty one: rows from before there were fences keep their MACs, and a fence taken away still shows.
+    ...(row.fence === '' ? [] : [lengthPrefixed(row.fence)]),
   ];
 }
 

@@ -4,7 +4,13 @@ import type { KeyRing } from './key-file.ts';
 
 /** Where a sealed value lives: part of what is authenticated, so that a blob moved to another row does not open. */
 export interface SealPlace {
-  readonly purpose: 'totp-seed' | 'refresh-token' | 'backend-password' | 'oidc-transaction';
+  readonly purpose:
+    | 'totp-seed'
+    | 'refresh-token'
+    | 'backend-password'
+    | 'oidc-transaction'
+    | 'throttle-events'
+    | 'cache-fence';
   readonly table: string;
   readonly column: string;
   readonly rowId: Buffer;

@@ -18,7 +18,8 @@ import { selectorOf } from './selector.ts';
 export type ProofOutcome =
   | { readonly kind: 'proven'; readonly row: AppPasswordRow; readonly feedSeq: number }
   | { readonly kind: 'wrong' }
-  | { readonly kind: 'revoked' }
+  /** It was one, which the store and argon2id prove, and is no longer. */
+  | { readonly kind: 'ended'; readonly because: 'revoked' | 'expired'; readonly credentialId: Buffer }
   | { readonly kind: 'unavailable'; readonly cause: string };
 
 /** Whose secret it would be; an unknown name has an id that no row has, so that it costs the same (S-18). */
@@ -39,6 +40,11 @@ export const storeSilent = 'the store does not answer';
 
 const wrongMs = 60_000;
 const wrongEntries = 10_000;
+/** A stale client polls every few minutes: one argon2id an hour for each. Its row is looked at each time. */
+const endedMs = 3_600_000;
+
+/** Why a secret that met a selector opens nothing. */
+type Refutation = ProofOutcome & { readonly kind: 'wrong' | 'ended' };
 
 /** The slow way to prove a secret, single-flight per account and secret (S-22). */
 export class StoredProof {
@@ -53,7 +59,7 @@ export class StoredProof {
   readonly #processKey = randomBytes(32);
   readonly #running = new Map<string, Promise<ProofOutcome>>();
   /** Secrets that met a selector and were not it: repeating one must not buy another argon2id. */
-  readonly #refuted = new LRUCache<string, { readonly kind: 'wrong' | 'revoked'; readonly until: number }>({
+  readonly #refuted = new LRUCache<string, { readonly refutation: Refutation; readonly until: number }>({
     max: wrongEntries,
   });
 
@@ -93,18 +99,20 @@ export class StoredProof {
     if (feedSeq < 0) return { kind: 'unavailable', cause: 'the revocation feed was not read yet' };
     const rows = await this.#candidates(claim.accountId, secret);
     if (rows === null) return { kind: 'unavailable', cause: storeSilent };
-    const refuted = rows.length === 0 ? undefined : this.#refuted.get(key);
-    if (refuted !== undefined && refuted.until > this.#now()) return { kind: refuted.kind };
+    const refuted = rows.length === 0 ? null : this.#remembered(key, rows);
+    if (refuted !== null) return refuted;
 
-    let refutation: 'wrong' | 'revoked' = 'wrong';
+    let refutation: Refutation = { kind: 'wrong' };
     let cause: string | null = null;
     for (const row of rows) {
       const answer = await this.#ask(row, claim, secret);
       switch (answer) {
-        case 'match':
-          if (row.state === 'active') return { kind: 'proven', row, feedSeq };
-          refutation = 'revoked';
+        case 'match': {
+          const because = this.#endedBecause(row);
+          if (because === null) return { kind: 'proven', row, feedSeq };
+          refutation = { kind: 'ended', because, credentialId: row.id };
           break;
+        }
         case 'differs':
           break;
         case 'busy':
@@ -120,8 +128,27 @@ export class StoredProof {
     }
     // One that could not be asked may have been the right one: an outage, not a wrong password.
     if (cause !== null) return { kind: 'unavailable', cause };
-    if (rows.length > 0) this.#refuted.set(key, { kind: refutation, until: this.#now() + wrongMs });
-    return { kind: refutation };
+    if (rows.length > 0) {
+      const forMs = refutation.kind === 'wrong' ? wrongMs : endedMs;
+      this.#refuted.set(key, { refutation, until: this.#now() + forMs });
+    }
+    return refutation;
+  }
+
+  /** null: to be asked again, because time has passed or the row it was proven by lives again. */
+  #remembered(key: string, rows: readonly AppPasswordRow[]): Refutation | null {
+    const refuted = this.#refuted.get(key);
+    if (refuted === undefined || refuted.until <= this.#now()) return null;
+    const { refutation } = refuted;
+    if (refutation.kind === 'wrong') return refutation;
+    const row = rows.find(({ id }) => id.equals(refutation.credentialId));
+    const because = row === undefined ? null : this.#endedBecause(row);
+    return because === null ? null : { ...refutation, because };
+  }
+
+  #endedBecause(row: AppPasswordRow): 'revoked' | 'expired' | null {
+    if (row.state !== 'active') return 'revoked';
+    return row.not_after !== null && row.not_after <= this.#now() ? 'expired' : null;
   }
 
   /** null: the store is down. */

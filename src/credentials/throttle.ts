@@ -1,28 +1,21 @@
-import { randomBytes } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import type { Secret } from '../secret.ts';
 import { keyedHash, lengthPrefixed } from './derive.ts';
-import { DistinctWindow } from './distinct-window.ts';
 import type { KeyRing } from './key-file.ts';
 import { networkOf, widerNetworkOf } from './network.ts';
+import { type Fingerprints, type ThrottleEvent, tagBytes } from './throttle-event.ts';
+import {
+  defaultThrottleLimits,
+  type TagFilter,
+  type ThrottleLimits,
+  ThrottleTables,
+  type ThrottleView,
+  widerFactor,
+} from './throttle-tables.ts';
+
+export type { ThrottleLimits, ThrottleView };
 
 // Counts different wrong secrets, so that a stale phone counts once; slows before it refuses; never locks an account: the
 // right app password from another network works at once (S-19). Tables are of fixed size, their keys never a typed name.
-
-/** requirements 4.3. At the /24 or /48 every number counts eightfold. */
-export interface ThrottleLimits {
-  /** Different wrong secrets of an account and network in an hour, from which on replies are delayed. */
-  readonly delayFrom: number;
-  readonly refuseFrom: number;
-  /** Different wrong pairs of account and secret of a network in an hour. */
-  readonly networkRefuseFrom: number;
-  readonly windowMs: number;
-  readonly refuseMs: number;
-  /** How long a success exempts its account and network. */
-  readonly exemptMs: number;
-  /** Entries of each table; a quarter of it for the wider networks. */
-  readonly entries: number;
-}
 
 /** Who tries: the canonical name as typed, whether it exists or not, and the client's address. */
 export interface LoginOrigin {
@@ -36,66 +29,57 @@ export interface WrongSecret {
   readonly secret: Secret;
 }
 
-interface Count {
-  readonly distinct: DistinctWindow;
-  refusedUntil: number;
+/** How nodes share what they count. Nobody waits for it: without it, each counts alone. */
+export interface ThrottleExchange {
+  /** Tells the other nodes, soon and not surely. */
+  send(event: ThrottleEvent): void;
+  /** Calls back for every event of any node, perhaps several times and out of order. */
+  receive(onEvent: (event: ThrottleEvent) => void): void;
+}
+
+/** A canonical name and an address or network; null stands for all. */
+export interface ThrottleFilter {
+  readonly account: string | null;
+  readonly network: string | null;
 }
 
 const label = 'sallyport/v1/throttle';
-const widerFactor = 8;
+const tagLabel = 'sallyport/v1/throttle/account';
 const maxDelaySeconds = 15;
-const defaults: ThrottleLimits = {
-  delayFrom: 10,
-  refuseFrom: 20,
-  networkRefuseFrom: 60,
-  windowMs: 3_600_000,
-  refuseMs: 15 * 60_000,
-  exemptMs: 24 * 3_600_000,
-  entries: 16_384,
-};
+const viewEntries = 1_000;
+/** A node whose clock is further ahead says nothing that can be counted. */
+const clockMs = 60_000;
 
-/** The throttle of one process (requirements 4.3; S-18, S-19, S-20). */
+/**
+ * The throttle (requirements 4.3; S-18, S-19, S-20). It counts in this process and asks nobody: what other nodes count arrives
+ * by the exchange and is added. So a Redis that is slow, down, flushed or lying delays no login, lifts no refusal and, as
+ * events are sealed, makes none.
+ */
 export class Throttle {
   readonly #keys: KeyRing;
   readonly #now: () => number;
   readonly #limits: ThrottleLimits;
-  readonly #pairs: LRUCache<string, Count>;
-  readonly #widerPairs: LRUCache<string, Count>;
-  readonly #networks: LRUCache<string, Count>;
-  readonly #widerNetworks: LRUCache<string, Count>;
-  /** Its own table: entries cost a right secret, so strangers cannot push them out. */
-  readonly #successes: LRUCache<string, number>;
-  readonly #processKey = randomBytes(32);
+  readonly #tables: ThrottleTables;
+  readonly #exchange: ThrottleExchange | null;
 
   constructor(parts: {
     readonly keys: KeyRing;
     readonly now: () => number;
     readonly limits?: Partial<ThrottleLimits>;
+    readonly exchange?: ThrottleExchange | null;
   }) {
     this.#keys = parts.keys;
     this.#now = parts.now;
-    this.#limits = { ...defaults, ...parts.limits };
-    const max = this.#limits.entries;
-    const widerMax = Math.ceil(max / 4);
-    this.#pairs = new LRUCache({ max });
-    this.#widerPairs = new LRUCache({ max: widerMax });
-    this.#networks = new LRUCache({ max });
-    this.#widerNetworks = new LRUCache({ max: widerMax });
-    this.#successes = new LRUCache({ max });
+    this.#limits = { ...defaultThrottleLimits, ...parts.limits };
+    this.#tables = new ThrottleTables(this.#limits);
+    this.#exchange = parts.exchange ?? null;
+    this.#exchange?.receive((event) => this.apply(event));
   }
 
   /** Milliseconds for which this origin is refused; 0 when it may try. */
-  refusedForMs(origin: LoginOrigin): number {
-    const now = this.#now();
-    const keys = this.#tableKeys(origin);
-    if (this.#isExempt(keys.pair, now)) return 0;
-    const until = Math.max(
-      this.#pairs.get(keys.pair)?.refusedUntil ?? 0,
-      this.#widerPairs.get(keys.widerPair)?.refusedUntil ?? 0,
-      this.#networks.get(keys.network)?.refusedUntil ?? 0,
-      this.#widerNetworks.get(keys.wider)?.refusedUntil ?? 0,
-    );
-    return Math.max(0, until - now);
+  refusedForMs({ account, address }: LoginOrigin): number {
+    const tag = this.#tag(account);
+    return this.#tables.refusedForMs(tag, networkOf(address), widerNetworkOf(address), this.#now());
   }
 
   /**
@@ -104,77 +88,116 @@ export class Throttle {
    */
   wrong(origin: LoginOrigin, tried: WrongSecret | null): number {
     const now = this.#now();
-    const { delayFrom, refuseFrom, networkRefuseFrom } = this.#limits;
-    const keys = this.#tableKeys(origin);
-    const narrow = this.#fingerprint(origin.account, keys.network, tried, now);
-    const wide = this.#fingerprint(origin.account, keys.wider, tried, now);
-    const pair = this.#count(this.#pairs, keys.pair, narrow, refuseFrom, now);
-    const widerPair = this.#count(this.#widerPairs, keys.widerPair, wide, refuseFrom * widerFactor, now);
-    this.#count(this.#networks, keys.network, narrow, networkRefuseFrom, now);
-    this.#count(this.#widerNetworks, keys.wider, wide, networkRefuseFrom * widerFactor, now);
-    if (this.#isExempt(keys.pair, now)) return 0;
-    const over = Math.max(pair, Math.floor(widerPair / widerFactor)) - delayFrom;
+    const tag = this.#tag(origin.account);
+    const network = networkOf(origin.address);
+    const event = {
+      kind: 'wrong',
+      at: now,
+      tag,
+      network,
+      ...this.#fingerprints(origin, tried, now),
+    } as const;
+    const counted = this.#tables.wrong(event, now);
+    if (counted.isNew) this.#exchange?.send(event);
+    if (this.#tables.isExempt(tag, network, now)) return 0;
+    const over = Math.max(counted.pair, Math.floor(counted.wider / widerFactor)) - this.#limits.delayFrom;
     return over < 0 ? 0 : Math.min(maxDelaySeconds, 2 ** over) * 1_000;
   }
 
   /** A success exempts the account at this network, never the network: else one's own login frees a botnet (S-20). */
-  right(origin: LoginOrigin): void {
-    this.#successes.set(this.#tableKeys(origin).pair, this.#now());
+  right({ account, address }: LoginOrigin): void {
+    const now = this.#now();
+    const event = { kind: 'right', at: now, tag: this.#tag(account), network: networkOf(address) } as const;
+    if (this.#tables.right(event, now)) this.#exchange?.send(event);
+  }
+
+  /** What is counted now, here and at the other nodes, refused ones first; at most 1,000 entries. */
+  view(filter: ThrottleFilter): ThrottleView {
+    return this.#tables.view(this.#tagFilter(filter), this.#now(), viewEntries);
+  }
+
+  /** Forgets what was counted so far, at every node. Answers how many counts that were here. */
+  clear(filter: ThrottleFilter): number {
+    const at = this.#now();
+    const tagFilter = this.#tagFilter(filter);
+    this.#exchange?.send({ kind: 'clear', at, ...tagFilter });
+    return this.#tables.clear(tagFilter, at);
+  }
+
+  /** Takes in what another node counted. */
+  apply(event: ThrottleEvent): void {
+    const now = this.#now();
+    if (event.at > now + clockMs) return;
+    const at = Math.min(event.at, now);
+    switch (event.kind) {
+      case 'wrong':
+        if (at > now - this.#limits.windowMs) this.#tables.wrong({ ...event, at }, now);
+        return;
+      case 'right':
+        this.#tables.right({ ...event, at }, now);
+        return;
+      case 'clear':
+        this.#tables.clear(event, at);
+        return;
+      default:
+        event satisfies never;
+    }
   }
 
   /** Entries of all tables, for a test of their bound. */
   get size(): number {
-    return (
-      this.#pairs.size +
-      this.#widerPairs.size +
-      this.#networks.size +
-      this.#widerNetworks.size +
-      this.#successes.size
-    );
+    return this.#tables.size;
   }
 
-  #isExempt(pair: string, now: number): boolean {
-    const at = this.#successes.get(pair);
-    return at !== undefined && now - at < this.#limits.exemptMs;
-  }
-
-  #count(
-    table: LRUCache<string, Count>,
-    key: string,
-    fingerprint: number,
-    refuseFrom: number,
-    now: number,
-  ): number {
-    const count = table.get(key) ?? { distinct: new DistinctWindow(refuseFrom), refusedUntil: 0 };
-    const seconds = Math.floor(now / 1_000);
-    const isNew = count.distinct.add(fingerprint, seconds, this.#limits.windowMs / 1_000);
-    // An old secret repeated does not start another quarter of an hour.
-    if (isNew && count.distinct.size >= refuseFrom) count.refusedUntil = now + this.#limits.refuseMs;
-    table.set(key, count);
-    return count.distinct.size;
-  }
-
-  #fingerprint(account: string, network: string, tried: WrongSecret | null, now: number): number {
-    if (tried === null) return keyedHash(this.#processKey, lengthPrefixed(account)).readUInt32BE(0);
-    return throttleFingerprint(this.#keys, now, tried.accountId, network, tried.secret);
-  }
-
-  /** Of one length whatever was typed. */
-  #tableKeys({ account, address }: LoginOrigin) {
-    const network = networkOf(address);
-    const wider = widerNetworkOf(address);
+  #tagFilter({ account, network }: ThrottleFilter): TagFilter {
     return {
-      network,
-      wider,
-      pair: this.#pairKey(account, network),
-      widerPair: this.#pairKey(account, wider),
+      tag: account === null ? null : this.#tag(account),
+      network: network === null ? null : networkOf(network.replace(/\/\d+$/, '')),
     };
   }
 
-  #pairKey(account: string, network: string): string {
-    const hash = keyedHash(this.#processKey, lengthPrefixed(account), lengthPrefixed(network));
-    return hash.toString('base64url', 0, 16);
+  /** Of one length whatever was typed. */
+  #tag(account: string): Buffer {
+    return throttleTag(this.#keys, account);
   }
+
+  #fingerprints(
+    { account, address }: LoginOrigin,
+    tried: WrongSecret | null,
+    now: number,
+  ): { readonly seen: Fingerprints; readonly former: Fingerprints | null } {
+    if (tried === null) {
+      const value = keyedHash(
+        macKey(this.#keys, label),
+        lengthPrefixed('not an app password'),
+        lengthPrefixed(account),
+      ).readUInt32BE(0);
+      return { seen: { narrow: value, wide: value }, former: null };
+    }
+    const { accountId, secret } = tried;
+    const at = (time: number): Fingerprints => ({
+      narrow: throttleFingerprint(this.#keys, time, accountId, networkOf(address), secret),
+      wide: throttleFingerprint(this.#keys, time, accountId, widerNetworkOf(address), secret),
+    });
+    const before = now - this.#limits.windowMs;
+    // Across midnight a stale phone is to count once all the same.
+    return { seen: at(now), former: dayOf(before) === dayOf(now) ? null : at(before) };
+  }
+}
+
+/** What a canonical name is called in events and views. */
+export function throttleTag(keys: KeyRing, account: string): Buffer {
+  return keyedHash(macKey(keys, tagLabel), lengthPrefixed(account)).subarray(0, tagBytes);
+}
+
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+function macKey(keys: KeyRing, keyLabel: string): Buffer {
+  const key = keys.derive('mac', keys.activeId('mac'), keyLabel);
+  if (key === null) throw new Error('the active mac key cannot be derived');
+  return key;
 }
 
 /** 32 bits that tell wrong secrets apart for a day and confirm none (requirements 3.5). */
@@ -185,12 +208,9 @@ export function throttleFingerprint(
   network: string,
   secret: Secret,
 ): number {
-  const key = keys.derive('mac', keys.activeId('mac'), label);
-  if (key === null) throw new Error('the active mac key cannot be derived');
-  const date = new Date(now).toISOString().slice(0, 10);
   return keyedHash(
-    key,
-    lengthPrefixed(date),
+    macKey(keys, label),
+    lengthPrefixed(dayOf(now)),
     lengthPrefixed(accountId),
     lengthPrefixed(network),
     lengthPrefixed(secret.bytes()),

@@ -9,10 +9,13 @@ export type RejectionReason =
   | 'authzid-differs'
   | 'unknown-account'
   | 'not-an-app-password'
+  /** The same to whoever is at the wire: only its check letter does not fit. */
+  | 'one-letter-wrong'
   | 'wrong'
   | 'revoked'
   | 'expired'
   | 'wrong-protocol'
+  | 'wrong-security'
   | 'wrong-network'
   | 'account-disabled';
 
@@ -24,6 +27,8 @@ export type Verdict =
       readonly reason: RejectionReason;
       /** The domain's policy alone decides this, so that it tells nothing of the account (S-13). */
       readonly appPasswordRequired: boolean;
+      /** For the login log: which app password it was, where that is proven; null where it is none. */
+      readonly credentialId: Buffer | null;
     }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number }
   | { readonly kind: 'unavailable'; readonly cause: string };

@@ -1,30 +1,28 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LRUCache } from 'lru-cache';
 import type { Config, Domain } from '../config/schema.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { SaslCredentials } from '../protocol/sasl/credentials.ts';
 import type { Secret } from '../secret.ts';
-import { findAccount } from '../store/accounts.ts';
 import type { Database } from '../store/database.ts';
 import { ForgedRowError } from '../store/row-guard.ts';
 import type { Account } from '../store/schema.ts';
 import { type AccountName, canonicalName } from './account-name.ts';
-import { parseAppPassword } from './app-password.ts';
-import type { CacheRecord } from './cache-record.ts';
-import { withDeadline } from './deadline.ts';
+import { readAppPassword } from './app-password.ts';
+import { type CacheRecord, recordOf } from './cache-record.ts';
 import { isDeniedMailbox } from './denied-mailbox.ts';
-import { keyedHash, lengthPrefixed } from './derive.ts';
+import { decodeFence, type Fence } from './fence.ts';
 import type { KeyRing } from './key-file.ts';
 import { KeyedRowGuard } from './keyed-row-guard.ts';
+import { KnownAccounts } from './known-accounts.ts';
 import { LastUsed } from './last-used.ts';
 import { isAllowed, splitNetworks } from './network.ts';
 import type { PasswordHash } from './password-hash.ts';
 import { ProofRenewal } from './proof-renewal.ts';
 import type { RevocationFeed } from './revocation.ts';
 import { hasScope } from './scope.ts';
-import { type ProofLimits, StoredProof, storeSilent } from './stored-proof.ts';
+import { StaleClients } from './stale-clients.ts';
+import { type ProofLimits, type ProofOutcome, StoredProof, storeSilent } from './stored-proof.ts';
 import type { LoginOrigin, Throttle, WrongSecret } from './throttle.ts';
 import type { Protocol, RejectionReason, Verdict } from './verdict.ts';
 import type { VerificationCache } from './verification-cache.ts';
@@ -45,8 +43,10 @@ class VerifiedLogin {
   readonly credentialId: Buffer;
   readonly protocol: Protocol;
   readonly notAfter: number | null;
+  /** What its app password may send. */
+  readonly fence: Fence;
 
-  constructor(account: Account, place: Place, record: CacheRecord) {
+  constructor(account: Account, place: Place, record: CacheRecord, fence: Fence) {
     this.#feedSeq = record.feedSeq;
     this.accountId = account.id;
     this.address = account.address;
@@ -55,6 +55,7 @@ class VerifiedLogin {
     this.credentialId = record.credentialId;
     this.protocol = place.protocol;
     this.notAfter = record.notAfter;
+    this.fence = fence;
   }
 
   /** Feed number up to which revocations are accounted for; null for anything not made here. */
@@ -74,27 +75,25 @@ export interface LoginAttempt {
   readonly credentials: SaslCredentials;
   readonly address: string;
   readonly network: string;
+  /** Came over the listener for old TLS (wire 123). */
+  readonly legacyTls: boolean;
+  /** What the client calls itself, made printable; null where it said nothing. */
+  readonly client: string | null;
 }
 
 /** An attempt whose name and domain are known. */
-interface Place {
-  readonly protocol: Protocol;
-  readonly address: string;
-  readonly network: string;
+interface Place extends Omit<LoginAttempt, 'credentials'> {
   readonly name: AccountName;
   readonly domain: Domain;
   readonly origin: LoginOrigin;
 }
 
-const knownAccounts = 50_000;
 /** Longer than a login may wait in the argon2 queue. */
 const defaultLimits: ProofLimits = { storeMs: 5_000, hashMs: 45_000 };
 
 /** Decides about logins: the order of the checks is the order of {@link Verifier.verify}'s text. */
 export class Verifier {
   readonly #config: Config;
-  readonly #database: Database;
-  readonly #guard: KeyedRowGuard;
   readonly #cache: VerificationCache;
   readonly #revocations: RevocationFeed;
   readonly #throttle: Throttle;
@@ -102,13 +101,11 @@ export class Verifier {
   readonly #metrics: Metrics;
   readonly #now: () => number;
   readonly #wait: (ms: number) => Promise<unknown>;
-  readonly #limits: ProofLimits;
   readonly #stored: StoredProof;
   readonly #renewal: ProofRenewal;
   readonly #lastUsed: LastUsed;
-  /** Accounts that logged in here, for logins from cached records while the store is down. */
-  readonly #known = new LRUCache<string, Account>({ max: knownAccounts });
-  readonly #processKey = randomBytes(32);
+  readonly #staleClients: StaleClients;
+  readonly #accounts: KnownAccounts;
 
   constructor(parts: {
     readonly config: Config;
@@ -125,8 +122,6 @@ export class Verifier {
     readonly limits?: Partial<ProofLimits>;
   }) {
     this.#config = parts.config;
-    this.#database = parts.database;
-    this.#guard = new KeyedRowGuard(parts);
     this.#cache = parts.cache;
     this.#revocations = parts.revocations;
     this.#throttle = parts.throttle;
@@ -134,10 +129,13 @@ export class Verifier {
     this.#metrics = parts.metrics;
     this.#now = parts.now;
     this.#wait = parts.wait ?? ((ms) => sleep(ms));
-    this.#limits = { ...defaultLimits, ...parts.limits };
-    this.#stored = new StoredProof({ ...parts, limits: this.#limits });
+    const limits = { ...defaultLimits, ...parts.limits };
+    this.#stored = new StoredProof({ ...parts, limits });
     this.#renewal = new ProofRenewal(parts);
     this.#lastUsed = new LastUsed(parts);
+    this.#staleClients = new StaleClients(parts);
+    const guard = new KeyedRowGuard(parts);
+    this.#accounts = new KnownAccounts({ ...parts, guard, storeMs: limits.storeMs });
   }
 
   /** Never rejects: whatever goes wrong inside is `unavailable` (S-14). Wipes the password. */
@@ -153,7 +151,7 @@ export class Verifier {
     }
   }
 
-  async #verify({ protocol, credentials, address, network }: LoginAttempt): Promise<Verdict> {
+  async #verify({ credentials, ...from }: LoginAttempt): Promise<Verdict> {
     const name = canonicalName(credentials.authcid, this.#config.defaultDomain);
     if (name === null) return rejected('malformed-name');
     const domain = this.#domain(name.domain);
@@ -164,27 +162,28 @@ export class Verifier {
       if (authzid?.address !== name.address) return rejected('authzid-differs');
     }
 
-    const origin = { account: name.address, address };
+    const origin = { account: name.address, address: from.address };
     const retryAfterMs = this.#throttle.refusedForMs(origin);
     if (retryAfterMs > 0) return { kind: 'throttled', retryAfterMs };
 
-    const secret = parseAppPassword(credentials.password.bytes());
+    const typed = readAppPassword(credentials.password.bytes());
     // Most likely a main password: from here it goes nowhere, not even into a hash (S-15).
-    if (secret === null) {
+    if (typed.kind !== 'secret') {
       await this.#delay(origin, null);
-      return rejected('not-an-app-password', domain.mfa === 'required');
+      const reason = typed.kind === 'other' ? 'not-an-app-password' : typed.kind;
+      return rejected(reason, { appPasswordRequired: domain.mfa === 'required' });
     }
     try {
-      return await this.#prove({ protocol, address, network, name, domain, origin }, secret);
+      return await this.#prove({ ...from, name, domain, origin }, typed.secret);
     } finally {
-      secret.wipe();
+      typed.secret.wipe();
     }
   }
 
   async #prove(place: Place, secret: Secret): Promise<Verdict> {
     const backend = this.#config.backends[place.domain.backend];
-    const found = await this.#account(place.name.address, isDeniedMailbox(backend, place.name));
-    const accountId = found.account?.id ?? this.#decoyId(place.name.address);
+    const found = await this.#accounts.find(place.name.address, isDeniedMailbox(backend, place.name));
+    const accountId = found.id;
 
     const hit = await this.#cache.find(accountId, secret);
     if (hit !== null && found.account !== null) {
@@ -197,22 +196,16 @@ export class Verifier {
     switch (proof.kind) {
       case 'unavailable':
         return proof;
-      case 'revoked':
       case 'wrong':
         await this.#delay(place.origin, { accountId, secret });
-        return rejected(found.account === null ? 'unknown-account' : proof.kind);
+        return rejected(found.account === null ? 'unknown-account' : 'wrong');
+      case 'ended':
+        if (found.account === null) throw new Error('an app password without an account');
+        return this.#turnAwayStale(place, found.account, proof);
       case 'proven': {
         if (found.account === null) throw new Error('an app password without an account');
         const { row, feedSeq } = proof;
-        const record: CacheRecord = {
-          credentialId: row.id,
-          accountId: row.account_id,
-          scopes: row.scopes,
-          verifiedAt: this.#now(),
-          notAfter: row.not_after,
-          feedSeq,
-          networks: row.networks,
-        };
+        const record = recordOf(row, feedSeq, this.#now());
         this.#renewal.start(row, found.account.address, secret);
         await this.#cache.keep(secret, record);
         return this.#admit(place, found.account, record, 'store');
@@ -225,17 +218,32 @@ export class Verifier {
 
   /** The secret is proven; all else is judged at every login, cached or not (S-17). */
   #admit(place: Place, account: Account, record: CacheRecord, source: 'memory' | 'redis' | 'store'): Verdict {
-    if (account.state === 'disabled') return rejected('account-disabled');
+    const { credentialId } = record;
+    if (account.state === 'disabled') return rejected('account-disabled', { credentialId });
     if (account.state !== 'active') throw new Error('unknown state of an account');
-    if (record.notAfter !== null && record.notAfter <= this.#now()) return rejected('expired');
-    if (!hasScope(record.scopes, place.protocol)) return rejected('wrong-protocol');
-    if (!isAllowed(place.address, splitNetworks(record.networks))) return rejected('wrong-network');
+    if (record.notAfter !== null && record.notAfter <= this.#now())
+      return rejected('expired', { credentialId });
+    if (!hasScope(record.scopes, place.protocol)) return rejected('wrong-protocol', { credentialId });
+    if (place.legacyTls && !hasScope(record.scopes, 'legacy-tls'))
+      return rejected('wrong-security', { credentialId });
+    if (!isAllowed(place.address, splitNetworks(record.networks)))
+      return rejected('wrong-network', { credentialId });
+    const fence = decodeFence(record.fence);
+    if (fence === null) throw new Error('an app password is fenced in a way that this version does not know');
 
     this.#metrics.verifications.inc({ source });
-    this.#known.set(account.address, account);
+    this.#accounts.remember(account);
     this.#throttle.right(place.origin);
-    this.#lastUsed.note(record.credentialId, place.address, place.protocol);
-    return { kind: 'verified', login: new VerifiedLogin(account, place, record) };
+    this.#lastUsed.note(credentialId, place);
+    return { kind: 'verified', login: new VerifiedLogin(account, place, record, fence) };
+  }
+
+  /** Nothing was guessed, so nothing is counted: an old phone must not slow its owner. And nothing is told but the wire's no. */
+  #turnAwayStale(place: Place, account: Account, proof: ProofOutcome & { readonly kind: 'ended' }): Verdict {
+    const { because, credentialId } = proof;
+    if (account.state === 'disabled') return rejected('account-disabled', { credentialId });
+    this.#staleClients.note(credentialId, place);
+    return rejected(because, { credentialId });
   }
 
   /** Whether nothing ended the login since: asked once more when its session is registered (S-54). */
@@ -252,32 +260,12 @@ export class Verifier {
   async stop(): Promise<void> {
     await this.#renewal.stop();
     await this.#lastUsed.stop();
+    await this.#staleClients.stop();
   }
 
   /** Own keys only: `constructor` is a domain name too. */
   #domain(name: string): Domain | null {
     return (Object.hasOwn(this.#config.domains, name) ? this.#config.domains[name] : null) ?? null;
-  }
-
-  /** A denied mailbox is looked up like any other, and then has no account: the same work, the same answer. */
-  async #account(
-    address: string,
-    isDenied: boolean,
-  ): Promise<{ readonly account: Account | null; readonly isStoreDown: boolean }> {
-    try {
-      const finding = findAccount(this.#database, this.#guard, address);
-      const account = await withDeadline(finding, this.#limits.storeMs, 'the store');
-      return { account: isDenied ? null : account, isStoreDown: false };
-    } catch (error) {
-      if (error instanceof ForgedRowError) throw error;
-      this.#logger.error({ err: error }, storeSilent);
-      return { account: isDenied ? null : (this.#known.get(address) ?? null), isStoreDown: true };
-    }
-  }
-
-  /** An id that no row has, the same for one name: an unknown account costs what a wrong secret costs (S-18). */
-  #decoyId(address: string): Buffer {
-    return keyedHash(this.#processKey, lengthPrefixed(address)).subarray(0, 16);
   }
 
   async #delay(origin: LoginOrigin, tried: WrongSecret | null): Promise<void> {
@@ -286,6 +274,9 @@ export class Verifier {
   }
 }
 
-function rejected(reason: RejectionReason, appPasswordRequired = false): Verdict {
-  return { kind: 'rejected', reason, appPasswordRequired };
+function rejected(
+  reason: RejectionReason,
+  more: { readonly appPasswordRequired?: boolean; readonly credentialId?: Buffer } = {},
+): Verdict {
+  return { kind: 'rejected', reason, appPasswordRequired: false, credentialId: null, ...more };
 }

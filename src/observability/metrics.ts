@@ -52,10 +52,27 @@ export function createMetrics() {
       labelNames: ['backend', 'kind'],
       registers,
     }),
+    backendAvailable: new Gauge({
+      name: 'sallyport_backend_available',
+      help: '0 while logins are answered without asking the backend, because it failed them all',
+      labelNames: ['backend', 'leg'],
+      registers,
+    }),
     integrityAlarms: new Counter({
       name: 'sallyport_integrity_alarms_total',
       help: 'Rows refused because their MAC, seal or parameters are not ours',
       labelNames: ['table'],
+      registers,
+    }),
+    throttleShared: new Counter({
+      name: 'sallyport_throttle_events_total',
+      help: 'What nodes tell each other of wrong and right logins: sent, failed, dropped in a flood, rejected as forged',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    loginEventsLost: new Counter({
+      name: 'sallyport_login_events_lost_total',
+      help: 'Logins and refusals that the login log could not take',
       registers,
     }),
     revocationStaleness: new Gauge({

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { formatAppPassword } from '../../src/credentials/app-password.ts';
 import type { AppPasswordOrder } from '../../src/credentials/app-passwords.ts';
+import { noFence } from '../../src/credentials/fence.ts';
 import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 
 const beds: Bed[] = [];
@@ -45,6 +46,7 @@ describe('creating', () => {
       label: 'Outlook 2016',
       scopes: ['imap', 'smtp'],
       networks: [],
+      fence: noFence,
       notAfter: null,
       state: 'active',
       createdAt: gateway.clock.now(),
@@ -52,6 +54,7 @@ describe('creating', () => {
       lastUsedAt: null,
       lastUsedAddress: null,
       lastUsedProtocol: null,
+      lastUsedClient: null,
     });
     expect(await gateway.appPasswords.find(outcome.id)).toEqual(outcome.row);
     const row = await gateway.database.selectFrom('app_password').selectAll().executeTakeFirstOrThrow();

@@ -14,7 +14,7 @@ import { networkOf } from '../../src/credentials/network.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { RevocationFeed, type RevocationNudge } from '../../src/credentials/revocation.ts';
 import type { ProofLimits } from '../../src/credentials/stored-proof.ts';
-import { Throttle, type ThrottleLimits } from '../../src/credentials/throttle.ts';
+import { Throttle, type ThrottleExchange, type ThrottleLimits } from '../../src/credentials/throttle.ts';
 import type { Protocol, Verdict } from '../../src/credentials/verdict.ts';
 import { VerificationCache } from '../../src/credentials/verification-cache.ts';
 import { Verifier } from '../../src/credentials/verifier.ts';
@@ -22,8 +22,10 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { Secret } from '../../src/secret.ts';
 import { createAccount } from '../../src/store/accounts.ts';
-import { type Database, migrate, openDatabase } from '../../src/store/database.ts';
+import { type Database, migrate } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
+import { openStore } from '../store/open-store.ts';
+import { type Engine, sharedPostgres } from '../store/scratch-database.ts';
 import { keyRing } from './keys.ts';
 
 /** A clock that stands still; `monotonic` follows it, but for {@link Clock.step}. */
@@ -44,9 +46,17 @@ export class Clock {
   }
 }
 
+let standardEngine: Engine = 'SQLite';
+
+/** What beds of this test file stand on where nothing is said. */
+export function useEngine(engine: Engine): void {
+  standardEngine = engine;
+}
+
 export interface BedOptions {
-  /** Of another bed: a second process on the same store. */
+  /** Of another bed: a second process on the same store. A URL where that is a PostgreSQL. */
   readonly file?: string;
+  readonly engine?: Engine;
   readonly clock?: Clock;
   readonly redis?: Redis | null;
   readonly keys?: KeyRing;
@@ -57,6 +67,7 @@ export interface BedOptions {
   readonly hashLimits?: Partial<HashQueueLimits>;
   readonly proofLimits?: Partial<ProofLimits>;
   readonly throttleLimits?: Partial<ThrottleLimits>;
+  readonly throttleExchange?: ThrottleExchange;
   /** Shows or breaks what goes to SQL. */
   readonly plugin?: KyselyPlugin;
   /** Do not read the feed. */
@@ -69,6 +80,8 @@ export interface From {
   readonly address?: string;
   readonly protocol?: Protocol;
   readonly authzid?: string | Buffer;
+  readonly legacyTls?: boolean;
+  readonly client?: string | null;
 }
 
 export type Bed = Awaited<ReturnType<typeof openBed>>;
@@ -76,9 +89,12 @@ export type Bed = Awaited<ReturnType<typeof openBed>>;
 /** The credentials layer of one process on a real database, with a clock that the test moves. */
 export async function openBed(options: BedOptions = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-credentials-'));
-  const file = options.file ?? join(folder, 'store', 'sallyport.db');
-  const plain = openDatabase(file);
+  const engine = options.engine ?? standardEngine;
+  const file = options.file ?? (await newStore(engine, folder));
+  const plain = openStore(file);
   await migrate(plain);
+  // A server is a process that this machine must first let run.
+  const storeMs = file.startsWith('postgres:') ? 1_000 : 150;
   const database: Database = options.plugin === undefined ? plain : plain.withPlugin(options.plugin);
   const clock = options.clock ?? new Clock();
   const { now, monotonic } = clock;
@@ -112,6 +128,7 @@ export async function openBed(options: BedOptions = {}) {
   const throttle = new Throttle({
     keys,
     now,
+    exchange: options.throttleExchange ?? null,
     ...(options.throttleLimits === undefined ? {} : { limits: options.throttleLimits }),
   });
   const cache = new VerificationCache({
@@ -123,7 +140,7 @@ export async function openBed(options: BedOptions = {}) {
     metrics,
     now,
     monotonic,
-    storeMs: 150,
+    storeMs,
   });
   const waits: number[] = [];
   const wait = async (ms: number) => {
@@ -141,7 +158,7 @@ export async function openBed(options: BedOptions = {}) {
     metrics,
     now,
     wait,
-    limits: { storeMs: 150, hashMs: 20_000, ...options.proofLimits },
+    limits: { storeMs, hashMs: 20_000, ...options.proofLimits },
   });
   const appPasswords = new AppPasswords({ database, keys, passwordHash, revocations, config, now });
   if (options.isCold !== true) await revocations.poll();
@@ -172,6 +189,8 @@ export async function openBed(options: BedOptions = {}) {
       },
       address,
       network: networkOf(address),
+      legacyTls: from.legacyTls ?? false,
+      client: from.client ?? null,
     });
   };
   const value = async (name: string, labels: Record<string, string> = {}): Promise<number> => {
@@ -210,6 +229,11 @@ export async function openBed(options: BedOptions = {}) {
     value,
     close,
   };
+}
+
+async function newStore(engine: Engine, folder: string): Promise<string> {
+  if (engine === 'SQLite') return join(folder, 'store', 'sallyport.db');
+  return await (await sharedPostgres()).createDatabase();
 }
 
 function bedConfig(options: BedOptions): Config {

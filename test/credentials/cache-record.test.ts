@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { type CacheRecord, decodeRecord, encodeRecord } from '../../src/credentials/cache-record.ts';
+import { keyedHash, lengthPrefixed } from '../../src/credentials/derive.ts';
 import { countingBytes, keyRing } from './keys.ts';
 
 const keys = keyRing();
@@ -13,20 +14,42 @@ const record: CacheRecord = {
   notAfter: 1_795_305_700_000,
   feedSeq: 42,
   networks: '10.0.0.0/8,2001:db8::/32',
+  fence: '{"from":["alice@example.com"]}',
 };
 
 describe('S-25: cache records', () => {
   it('reads what it writes', () => {
     expect(decodeRecord(keys, key, encodeRecord(keys, key, record))).toEqual(record);
-    const open = { ...record, notAfter: null, networks: '' };
+    const open = { ...record, notAfter: null, networks: '', fence: '' };
     expect(decodeRecord(keys, key, encodeRecord(keys, key, open))).toEqual(open);
   });
 
   it('holds neither name nor secret, and is as long as it says', () => {
-    const value = encodeRecord(keys, key, { ...record, networks: '' });
-    expect(value).toHaveLength(5 + 59 + 32);
-    expect(value[0]).toBe(1);
+    const value = encodeRecord(keys, key, { ...record, networks: '', fence: '' });
+    expect(value).toHaveLength(5 + 61 + 32);
+    expect(value[0]).toBe(2);
     expect(value.readUInt32BE(1)).toBe(1);
+  });
+
+  it('a record from before there were fences is a miss, whoever made it', () => {
+    const value = encodeRecord(keys, key, { ...record, fence: '' });
+    const [head, body] = [value.subarray(1, 5), value.subarray(5, -34)];
+    const old = Buffer.concat([Buffer.from([1]), head, body]);
+    const macKey = keys.derive('mac', 1, 'sallyport/v1/cache/record') ?? Buffer.alloc(0);
+    const tag = keyedHash(macKey, lengthPrefixed(key), old);
+    expect(decodeRecord(keys, key, Buffer.concat([old, tag]))).toBe('malformed');
+  });
+
+  it('S-28: names no address of a fence, and is a miss without the key that sealed it', () => {
+    const value = encodeRecord(keys, key, record);
+    expect(value.toString('latin1')).not.toContain('alice');
+    const blob = Buffer.from(
+      value.subarray(5 + 59 + record.networks.length + 2, -32).toString(),
+      'base64url',
+    );
+    expect(blob.toString('latin1')).not.toContain('alice');
+    expect(blob).toHaveLength(5 + 12 + record.fence.length + 16);
+    expect(decodeRecord(keyRing({ seal: [{ id: 7, first: 0x41 }] }), key, value)).toBe('unknown-key');
   });
 
   it('refuses every flipped bit', () => {

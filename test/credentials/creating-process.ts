@@ -1,13 +1,13 @@
 import { AppPasswords } from '../../src/credentials/app-passwords.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { findAccount } from '../../src/store/accounts.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { openStore } from '../store/open-store.ts';
 import { keyRing } from './keys.ts';
 import { rowGuard } from './row-guard.ts';
 
 // Run as a process of its own: FILE ADDRESS COUNT. Creates that many app passwords at once, prints how each ended.
 const [file = '', address = '', count = '0'] = process.argv.slice(2);
-const database = openDatabase(file);
+const database = openStore(file);
 const keys = keyRing();
 const account = await findAccount(database, rowGuard(keys), address);
 if (account === null) throw new Error('no such account');

@@ -5,7 +5,8 @@ import { RevocationFeed } from '../../src/credentials/revocation.ts';
 import { decodeNudge, encodeNudge, RedisNudge } from '../../src/credentials/revocation-nudge.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { disableAccount } from '../../src/store/accounts.ts';
-import { type Bed, type BedOptions, openBed } from './bed.ts';
+import { appendRestore } from '../../src/store/revocations.ts';
+import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 import { countingBytes, keyRing } from './keys.ts';
 import { openRedis, type RedisBed } from './redis-bed.ts';
 import { Tap } from './tap.ts';
@@ -78,6 +79,7 @@ describe('the revocation window', () => {
     const gateway = await bed({ isCold: true });
     const { id: accountId } = await gateway.account('alice@example.com');
     const entries = Array.from({ length: 2_500 }, (_, index) => ({
+      seq: index + 1,
       credential_id: Buffer.from(index.toString(16).padStart(32, '0'), 'hex'),
       account_id: accountId,
       at: gateway.clock.now(),
@@ -122,11 +124,113 @@ describe('the revocation window', () => {
     ] as const) {
       await gateway.database
         .insertInto('revocation')
-        .values({ credential_id: countingBytes(first, 16), account_id: accountId, at, reason: 'test' })
+        .values({
+          seq: first,
+          credential_id: countingBytes(first, 16),
+          account_id: accountId,
+          at,
+          reason: 'test',
+        })
         .execute();
     }
     await gateway.revocations.poll();
     expect(gateway.revocations.voids(countingBytes(1, 16), accountId, 0)).toBe(true);
+  });
+});
+
+describe('S-35: a database that went back while the gateway ran', () => {
+  /** As a restore or a standby that lagged leaves it: only the first `kept` entries are there. */
+  async function goBack(gateway: Bed, kept: number) {
+    await gateway.database.deleteFrom('revocation').where('seq', '>', kept).execute();
+    await gateway.database.updateTable('revocation_counter').set({ seq: kept }).execute();
+  }
+
+  async function seen() {
+    const gateway = await bed();
+    const alice = await gateway.account('alice@example.com');
+    const { password } = await gateway.issue(alice);
+    for (let count = 0; count < 3; count += 1) await revokeOne(gateway);
+    expect(outcomeOf(await gateway.login('alice', password))).toBe('verified');
+    return { gateway, alice, password };
+  }
+
+  it('lets nobody in, cached or not, and says what to do, once', async () => {
+    const { gateway, alice, password } = await seen();
+    await goBack(gateway, 1);
+    await gateway.revocations.poll();
+    await gateway.revocations.poll();
+    expect([gateway.revocations.seq, gateway.revocations.isCurrent()]).toEqual([-1, false]);
+    expect(outcomeOf(await gateway.login('alice', password))).toBe('unavailable');
+    const fresh = await gateway.issue(alice);
+    expect(outcomeOf(await gateway.login('alice', fresh.password))).toBe('unavailable');
+    expect(gateway.log.join('').split('database-went-back')).toHaveLength(2);
+  });
+
+  it('also where its numbers were used again by then', async () => {
+    const { gateway, password } = await seen();
+    await goBack(gateway, 1);
+    gateway.clock.advance(1);
+    const other = await bed({ file: gateway.file, clock: gateway.clock });
+    for (let count = 0; count < 4; count += 1) await revokeOne(other);
+    await gateway.revocations.poll();
+    expect(gateway.revocations.isCurrent()).toBe(false);
+    expect(outcomeOf(await gateway.login('alice', password))).toBe('unavailable');
+  });
+
+  it('goes on by itself when the restore is told, with every account ended', async () => {
+    const { gateway, alice, password } = await seen();
+    await goBack(gateway, 1);
+    await gateway.revocations.poll();
+    const ended: string[] = [];
+    gateway.revocations.onRevoked(({ accountId }) => ended.push(accountId.toString('hex')));
+    const restore = { above: 3, at: gateway.clock.now() };
+    await gateway.database.transaction().execute((inside) => appendRestore(inside, [alice.id], restore));
+    await gateway.revocations.poll();
+    expect([gateway.revocations.seq, gateway.revocations.isCurrent()]).toEqual([5, true]);
+    expect(ended).toContain(alice.id.toString('hex'));
+    // Not cached any more; the row itself is `migrate --after-restore`'s.
+    expect(await gateway.value('sallyport_verifications_total', { source: 'store' })).toBe(1);
+    expect(outcomeOf(await gateway.login('alice', password))).toBe('verified');
+    expect(await gateway.value('sallyport_verifications_total', { source: 'store' })).toBe(2);
+  });
+});
+
+describe('old entries', () => {
+  const day = 86_400_000;
+  const rows = async (gateway: Bed) =>
+    (await gateway.database.selectFrom('revocation').selectAll().execute()).length;
+
+  it('are deleted hourly, 30 days after, never the last one, and the feed goes on', async () => {
+    const gateway = await bed();
+    await revokeOne(gateway);
+    await revokeOne(gateway);
+    gateway.clock.advance(29 * day);
+    await revokeOne(gateway);
+    gateway.clock.advance(2 * day);
+    await gateway.revocations.poll();
+    // The last entry is two days old, and what it stands for counts from there.
+    expect(await rows(gateway)).toBe(3);
+    await revokeOne(gateway);
+    expect(await rows(gateway)).toBe(4);
+    gateway.clock.advance(3_600_000);
+    await gateway.revocations.poll();
+    expect(await rows(gateway)).toBe(2);
+    expect(gateway.revocations.isCurrent()).toBe(true);
+    expect(gateway.revocations.seq).toBe(4);
+    gateway.clock.advance(400 * day);
+    await gateway.revocations.poll();
+    expect([await rows(gateway), gateway.revocations.isCurrent()]).toEqual([2, true]);
+  });
+
+  it('a fault of it is no fault of the feed', async () => {
+    const tap = new Tap();
+    const gateway = await bed({ plugin: tap });
+    await revokeOne(gateway);
+    gateway.clock.advance(3_600_000);
+    tap.break(1, 'throw');
+    await gateway.revocations.poll();
+    expect([tap.hasBroken, gateway.revocations.isCurrent()]).toEqual([true, true]);
+    expect(gateway.log.join('')).toContain('old revocations not deleted');
   });
 });
 

@@ -160,6 +160,61 @@ describe('S-20: a success exempts the account at this network, never the network
   });
 });
 
+describe('for the helpdesk', () => {
+  it('shows what is counted and who is exempt', () => {
+    const { clock, throttle, at, guess } = open();
+    for (let attempt = 0; attempt < 20; attempt += 1) guess('alice');
+    guess('bob', '198.51.100.1');
+    throttle.right(at('bob', '198.51.100.1'));
+    const until = clock.now() + 15 * minute;
+    const shown = (filter: { account: string | null; network: string | null }) =>
+      throttle
+        .view(filter)
+        .entries.map(({ tag, network, distinct, refuseFrom, refusedUntil }) =>
+          [tag === null ? 'any' : 'one', network, distinct, refuseFrom, refusedUntil].join(' '),
+        );
+    expect(shown({ account: 'alice', network: null })).toEqual([
+      `one 203.0.113.7/32 20 20 ${until}`,
+      'one 203.0.113.0/24 20 160 0',
+    ]);
+    expect(shown({ account: null, network: '198.51.100.1' }).toSorted()).toEqual([
+      'any 198.51.100.0/24 1 480 0',
+      'any 198.51.100.1/32 1 60 0',
+      'one 198.51.100.0/24 1 160 0',
+      'one 198.51.100.1/32 1 20 0',
+    ]);
+    expect(shown({ account: null, network: null })).toHaveLength(8);
+    expect(throttle.view({ account: 'bob', network: null }).exempt).toMatchObject([
+      { network: '198.51.100.1/32', until: clock.now() + 24 * 60 * minute },
+    ]);
+    clock.advance(61 * minute);
+    expect(shown({ account: null, network: null })).toEqual([]);
+  });
+
+  it('forgets an account, and leaves the network that somebody sprays from', () => {
+    const { clock, throttle, at, guess } = open();
+    for (let index = 0; index < 60; index += 1) guess(index < 25 ? 'alice' : `user${index}`);
+    clock.advance(1_000);
+    expect(throttle.clear({ account: 'alice', network: null })).toBe(2);
+    expect(throttle.view({ account: 'alice', network: null }).entries).toEqual([]);
+    expect(throttle.refusedForMs(at('alice'))).toBeGreaterThan(0);
+    throttle.clear({ account: null, network: here });
+    expect(throttle.refusedForMs(at('alice'))).toBe(0);
+    expect(throttle.view({ account: null, network: null }).entries).toEqual([]);
+    clock.advance(1_000);
+    for (let attempt = 0; attempt < 20; attempt += 1) guess('alice');
+    expect(throttle.refusedForMs(at('alice'))).toBe(15 * minute);
+  });
+
+  it('keeps an exemption that an operator did not speak of', () => {
+    const { clock, throttle, at, guess } = open();
+    throttle.right(at('alice'));
+    clock.advance(1_000);
+    throttle.clear({ account: null, network: null });
+    for (let attempt = 0; attempt < 30; attempt += 1) expect(guess('alice')).toBe(0);
+  });
+});
+
 describe('a window of distinct values', () => {
   it('agrees with a plain map', () => {
     const window = new DistinctWindow(50);
@@ -169,7 +224,7 @@ describe('a window of distinct values', () => {
       second += step % 7 === 0 ? 1 : 0;
       const value = (step * 7_919) % 45;
       for (const [known, at] of plain) if (at <= second - 100) plain.delete(known);
-      expect(window.add(value, second, 100)).toBe(!plain.has(value));
+      expect(window.add(value, second, second - 100)).toBe(!plain.has(value));
       plain.set(value, second);
       expect(window.size).toBe(plain.size);
     }
@@ -177,9 +232,10 @@ describe('a window of distinct values', () => {
 
   it('keeps the newest at its limit', () => {
     const window = new DistinctWindow(3);
-    for (let value = 0; value < 10; value += 1) window.add(value, value, 100);
+    for (let value = 0; value < 10; value += 1) window.add(value, value, -1);
     expect(window.size).toBe(3);
-    expect([7, 8, 9].map((value) => window.add(value, 10, 100))).toEqual([false, false, false]);
-    expect(window.add(6, 10, 100)).toBe(true);
+    expect([7, 8, 9].map((value) => window.add(value, 10, -1))).toEqual([false, false, false]);
+    expect(window.add(6, 10, -1)).toBe(true);
+    expect(window.add(5, 9, -1)).toBe(false);
   });
 });

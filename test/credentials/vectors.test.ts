@@ -56,9 +56,10 @@ describe('published vectors (S-38)', () => {
       notAfter: null,
       feedSeq: 7,
       networks: '203.0.113.0/24',
+      fence: '',
     });
     expect(record.toString('base64url')).toBe(
-      'AQAAAAH_7t3Mu6qZiHdmVUQzIhEAABEiM0RVZneImaq7zN3u_wUAAAGiAI10AP__________AAAAAAAAAAcADjIwMy4wLjExMy4wLzI0BKhtn84-U6MgO93aBkdxljecxSvyfKkHgd57eZ6EEL0',
+      'AgAAAAH_7t3Mu6qZiHdmVUQzIhEAABEiM0RVZneImaq7zN3u_wUAAAGiAI10AP__________AAAAAAAAAAcADjIwMy4wLjExMy4wLzI0AACJRhTUm177rQAEPZ4VAuI5jgCrf0Z0Pwuy9MjAsgIJYg',
     );
   });
 
@@ -80,7 +81,13 @@ describe('published vectors (S-38)', () => {
     expect(new SealBox(keys).open(place, blob).toString()).toBe('12345678901234567890');
   });
 
-  it('makes the row MAC', () => {
+  it.each([
+    ['', '00000001a1dbe7e1d64057fa07610a27722136dac45e5b7e29f824f2ddd1d4fc0cc19cb1'],
+    [
+      '{"from":["scan@example.com"],"messagesPerHour":20}',
+      '000000015a6176d6093c3e48a7d88c871febfd683dc3422da8eabb18858f1bdc12dd432a',
+    ],
+  ])('makes the row MAC, fenced with %j', (fence, encoded) => {
     const mac = rowMac(keys, 'anna@example.com', {
       id: row,
       account_id: account,
@@ -91,10 +98,9 @@ describe('published vectors (S-38)', () => {
       pepper_version: 1,
       selector: 8801,
       phc: '$argon2id$v=19$m=12288,t=3,p=1$gIGCg4SFhoeIiYqLjI2Ojw$dzBihe/fKjhI8qqHFxt1A2YhB7Qmk6aX8lZgStOjGjM',
+      fence,
     });
-    expect(mac.toString('hex')).toBe(
-      '00000001a1dbe7e1d64057fa07610a27722136dac45e5b7e29f824f2ddd1d4fc0cc19cb1',
-    );
+    expect(mac.toString('hex')).toBe(encoded);
   });
 
   it('makes the revocation message', () => {

@@ -173,6 +173,7 @@ describe('S-16: keys are functions of account and secret', () => {
       notAfter: null,
       feedSeq: 0,
       networks: '',
+      fence: '',
     });
     for (const accountId of accountIds) await gateway.cache.keep(secret(), recordOf(accountId));
     expect(await redis.dbsize()).toBe(1_000);

@@ -98,7 +98,11 @@ describe('S-14: whatever fails, an outage is told', () => {
   });
 
   it('a full argon2 queue', async () => {
-    const { gateway, password } = await tapped({ hashLimits: { threads: 1, waitingPerAccount: 0 } });
+    const { gateway, password } = await tapped({
+      hashLimits: { threads: 1, waitingPerAccount: 0 },
+      // Long enough for the second to come while the first is at it.
+      argon2: { memory_kib: 65_536, passes: 6, lanes: 1 },
+    });
     const bob = await gateway.account('bob@example.com');
     const other = await gateway.issue(bob);
     const verdicts = await Promise.all([

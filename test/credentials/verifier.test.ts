@@ -79,6 +79,8 @@ describe('a right app password', () => {
         credentials: { authzid: Buffer.alloc(0), authcid: Buffer.from(name), password: secret },
         address: '203.0.113.7',
         network: '203.0.113.7/32',
+        legacyTls: false,
+        client: null,
       });
       expect(secret.bytes().every((byte) => byte === 0)).toBe(true);
     }
@@ -138,6 +140,7 @@ describe('names', () => {
           kind: 'rejected',
           reason: 'unknown-account',
           appPasswordRequired: false,
+          credentialId: null,
         });
       }
     }
@@ -163,6 +166,7 @@ describe('S-13: the hint depends on the domain alone', () => {
       kind: 'rejected',
       reason: 'not-an-app-password',
       appPasswordRequired,
+      credentialId: null,
     });
     expect(await gateway.login(name, 'aaaaaaaaaaaaaaar')).toMatchObject({ appPasswordRequired: false });
   });
