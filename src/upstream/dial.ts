@@ -1,44 +1,36 @@
 import { once } from 'node:events';
-import { isIP, connect as netConnect, type Socket } from 'node:net';
-import { type ConnectionOptions, checkServerIdentity, type TLSSocket, connect as tlsConnect } from 'node:tls';
-import { errorText } from '../observability/error-text.ts';
+import type { Socket } from 'node:net';
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { backendIdentity } from '../config/backend-tls.ts';
+import { errorCode, errorText } from '../observability/error-text.ts';
+import type { ForwardedPeer } from '../protocol/forwarded-peer.ts';
+import { encodeProxyHeaderV2 } from '../protocol/proxy-header/v2.ts';
+import { Addresses } from './addresses.ts';
+import { connectFirst, defaultConnectTimes, UnreachableError } from './connect-first.ts';
+import { endpointOf, type Leg } from './leg.ts';
+import { connectSharing } from './shared-reads.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { Upstream } from './upstreams.ts';
 
-export type Leg = 'imap' | 'smtp';
+const handshakeMs = 10_000;
 
-/** Name resolution, every address and the TLS handshake together. */
-const connectTimeoutMs = 10_000;
-/** NATs forget idle flows after 5 minutes and more (wire 67). */
-const keepAliveMs = 120_000;
+export interface DialOptions {
+  readonly signal: AbortSignal;
+  /** Whose connection it is, for a backend that expects a PROXY header; left out: the gateway's own. */
+  readonly peer?: ForwardedPeer;
+}
 
 /**
  * Connects one leg of a backend: TLS done where the leg is implicit TLS, clear where it is `starttls` or `none`.
- * The socket is paused, half-open capable and without Nagle's delay. Rejects with {@link UpstreamError} only.
+ * The socket is paused, half-open capable and without Nagle's delay. Rejects with {@link UpstreamError}, after a fault of ours with any other error; nothing is open then.
  */
-export async function dial(
-  upstream: Upstream,
-  leg: Leg,
-  options: { readonly signal: AbortSignal },
-): Promise<Socket> {
-  const endpoint = upstream.backend[leg];
-  const tcp = {
-    host: endpoint.host,
-    port: endpoint.port,
-    allowHalfOpen: true,
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: keepAliveMs,
-  };
-  if (endpoint.tls === 'implicit') {
-    return await established(
-      tlsConnect({ ...tcp, ...tlsOptions(upstream, leg) }),
-      'secureConnect',
-      upstream,
-      options,
-    );
-  }
-  return await established(netConnect(tcp), 'connect', upstream, options);
+export async function dial(upstream: Upstream, leg: Leg, options: DialOptions): Promise<Socket> {
+  const endpoint = endpointOf(upstream, leg);
+  // Faults of ours before anything is open.
+  if (endpoint.tls !== 'none') identityOf(upstream, leg);
+  const socket = await reach(upstream, leg, options);
+  if (upstream.backend.forward.proxyProtocol === 'v2') socket.write(proxyHeader(socket, options.peer));
+  return endpoint.tls === 'implicit' ? await startTls(socket, upstream, leg, options) : socket;
 }
 
 /**
@@ -51,50 +43,70 @@ export async function startTls(
   leg: Leg,
   options: { readonly signal: AbortSignal },
 ): Promise<TLSSocket> {
-  return await established(
-    tlsConnect({ socket, ...tlsOptions(upstream, leg) }),
-    'secureConnect',
-    upstream,
-    options,
-  );
+  const { name } = upstream.backend;
+  const timeout = AbortSignal.timeout(handshakeMs);
+  const secured = tlsConnect({ socket, ...identityOf(upstream, leg) });
+  // For as long as it lives, whoever listens (S-07): a TLS error alone would leave it open, and its session hanging.
+  secured.on('error', () => secured.destroy());
+  try {
+    await once(secured, 'secureConnect', { signal: AbortSignal.any([options.signal, timeout]) });
+  } catch (error) {
+    secured.destroy();
+    socket.destroy();
+    if (options.signal.aborted) throw givenUp(name, error);
+    if (timeout.aborted)
+      throw new UpstreamError(name, 'timeout', 'no TLS handshake in time', { cause: error });
+    // Hung up in the middle is what a server does that is going down; a certificate is wrong until somebody acts.
+    const isCut = errorCode(error) === 'ECONNRESET' || errorCode(error) === 'EPIPE';
+    throw new UpstreamError(name, isCut ? 'closed' : 'tls', errorText(error), { cause: error });
+  }
+  return secured.pause();
 }
 
-function tlsOptions(upstream: Upstream, leg: Leg): ConnectionOptions {
-  const { serverName } = upstream.backend[leg];
-  const secureContext = leg === 'imap' ? upstream.imapTls : upstream.smtpTls;
+function identityOf(upstream: Upstream, leg: Leg): ConnectionOptions {
+  const secureContext = upstream[`${leg}Tls`];
   if (secureContext === null)
     throw new Error(`backend ${upstream.backend.name} has no TLS context for ${leg}`);
-  return {
-    secureContext,
-    ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-    // No `session` is ever given: a resumed session skips the check of the name (S-44).
-    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
-  };
+  return backendIdentity(secureContext, endpointOf(upstream, leg).serverName);
 }
 
-async function established<S extends Socket>(
-  socket: S,
-  event: 'connect' | 'secureConnect',
-  upstream: Upstream,
-  options: { readonly signal: AbortSignal },
-): Promise<S> {
+async function reach(upstream: Upstream, leg: Leg, { signal }: DialOptions): Promise<Socket> {
   const { name } = upstream.backend;
-  const timeout = AbortSignal.timeout(connectTimeoutMs);
-  let reachedPeer = !socket.connecting;
-  socket.once('connect', () => {
-    reachedPeer = true;
-  });
+  const { host, port, tls } = endpointOf(upstream, leg);
+  const route = upstream.routes?.[leg];
+  const addresses = route?.addresses ?? new Addresses(host);
+  const times = route?.connectTimes ?? defaultConnectTimes;
+  const isSpliced = tls === 'none' && leg !== 'smtp';
   try {
-    await once(socket, event, { signal: AbortSignal.any([options.signal, timeout]) });
+    const { socket, address } = await connectFirst(await addresses.inOrder(), port, {
+      signal,
+      times,
+      ...(isSpliced ? { connectBy: connectSharing } : {}),
+    });
+    if (route?.own.isPeerOf(socket) === true) {
+      socket.destroy();
+      throw new UpstreamError(name, 'loop', `${address} port ${port} is this gateway itself`);
+    }
+    addresses.answered(address);
+    return socket;
   } catch (error) {
-    // A socket destroyed here may still report; nobody is left to hear it.
-    socket.on('error', () => {});
-    socket.destroy();
-    if (options.signal.aborted)
-      throw new UpstreamError(name, 'closed', 'given up by the caller', { cause: error });
-    if (timeout.aborted) throw new UpstreamError(name, 'timeout', 'no connection in time', { cause: error });
-    const kind = reachedPeer && event === 'secureConnect' ? 'tls' : 'connect';
+    if (error instanceof UpstreamError) throw error;
+    if (signal.aborted) throw givenUp(name, error);
+    const kind = error instanceof UnreachableError && error.isTimeout ? 'timeout' : 'connect';
     throw new UpstreamError(name, kind, errorText(error), { cause: error });
   }
-  return socket.pause();
+}
+
+function proxyHeader(socket: Socket, peer: ForwardedPeer | undefined): Buffer {
+  const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket;
+  return peer === undefined
+    ? encodeProxyHeaderV2(
+        { address: localAddress, port: localPort },
+        { address: remoteAddress, port: remotePort },
+      )
+    : encodeProxyHeaderV2(peer, { address: peer.localAddress, port: peer.localPort });
+}
+
+function givenUp(backend: string, cause: unknown): UpstreamError {
+  return new UpstreamError(backend, 'closed', 'given up by the caller', { cause });
 }

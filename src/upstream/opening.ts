@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { ForwardedPeer } from '../protocol/forwarded-peer.ts';
 import { UpstreamError } from './upstream-error.ts';
 
@@ -8,6 +9,8 @@ export const openMs = 30_000;
 export interface OpenOptions {
   /** Whom the backend is told it serves, where the configuration allows it. */
   readonly peer: ForwardedPeer;
+  /** Hops that the client, itself a proxy, says are left (wire 72); null where it says nothing. */
+  readonly proxyTtl?: number | null;
   /** Ends the opening, not what was opened. */
   readonly signal: AbortSignal;
 }
@@ -16,6 +19,14 @@ export interface OpenOptions {
 export interface UpstreamLink {
   /** Closes at once. May be called again. */
   cut(): void;
+}
+
+/** One that the client is to be spliced to. */
+export interface SplicedLink extends UpstreamLink {
+  /** Paused; nothing of it has been lost. */
+  readonly socket: Socket;
+  /** What the backend sent behind its reply to the login. */
+  readonly leftover: Buffer;
 }
 
 /** How a backend answered a login; one that is down or refuses the gateway itself is an UpstreamError. */
@@ -28,7 +39,7 @@ export type Opening<Link extends UpstreamLink> =
 export interface OpeningLimit {
   readonly signal: AbortSignal;
   /** Who ended it, once `signal` has aborted: the caller, or a backend that had its time. */
-  error(): UpstreamError;
+  error(at?: { readonly afterGreeting: boolean }): UpstreamError;
 }
 
 /** Ends an opening with its caller, or when the time is up. */
@@ -36,9 +47,9 @@ export function limitOpening(backend: string, caller: AbortSignal, timeMs: numbe
   const timeout = AbortSignal.timeout(timeMs);
   return {
     signal: AbortSignal.any([caller, timeout]),
-    error: () =>
+    error: ({ afterGreeting } = { afterGreeting: false }) =>
       caller.aborted
-        ? new UpstreamError(backend, 'closed', 'given up by the caller')
-        : new UpstreamError(backend, 'timeout', 'not logged in in time'),
+        ? new UpstreamError(backend, 'closed', 'given up by the caller', { afterGreeting })
+        : new UpstreamError(backend, 'timeout', 'not logged in in time', { afterGreeting }),
   };
 }

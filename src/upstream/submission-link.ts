@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { errorText } from '../observability/error-text.ts';
 import type { MailOrder, RcptOrder } from '../protocol/smtp/envelope.ts';
+import type { Extensions } from '../protocol/smtp/extensions.ts';
 import type { Reply } from '../protocol/smtp/reply.ts';
 import { stepSubmission } from '../protocol/smtp/submission-client.ts';
 import type {
@@ -11,20 +12,12 @@ import type {
 import { startTls } from './dial.ts';
 import type { UpstreamLink } from './opening.ts';
 import type { SubmissionTimes } from './submission-times.ts';
+import { GatheringWriter, writeBytes } from './submission-writer.ts';
 import { UpstreamError, type UpstreamErrorKind } from './upstream-error.ts';
 import type { Upstream } from './upstreams.ts';
 
 /** For the backend to read QUIT and close. */
 const farewellMs = 5_000;
-
-/** What became of a piece of a message. */
-export type BodyProgress =
-  /** Sent, and there is room for more. */
-  | { readonly kind: 'taken' }
-  /** The backend did not wait for the end. The connection is cut. */
-  | { readonly kind: 'refused'; readonly reply: Reply }
-  /** The message holds a NUL. The connection is cut. */
-  | { readonly kind: 'unfit' };
 
 /** What waits for the machine: an answer, or room to write. */
 interface Waiter<T> {
@@ -41,32 +34,35 @@ interface SubmissionParts {
 }
 
 /**
- * One logged-in connection to the backend, for one transaction after the other. Orders come one at a time, and reject
- * with {@link UpstreamError} once the connection is lost, with any other error after a fault of ours. Only {@link finish} ends a message.
+ * One logged-in connection to the backend, for one transaction after the other. Orders come one at a time, but
+ * {@link envelope} as often as wanted; they fail with {@link UpstreamError} once the connection is lost, with any other
+ * error after a fault of ours. Only {@link finish} ends a message.
  */
 export class SubmissionLink implements UpstreamLink {
   readonly #parts: Omit<SubmissionParts, 'socket' | 'state'>;
   #socket: Socket;
+  #writer: GatheringWriter;
   #state: SubmissionState;
-  #extensions: ReadonlyMap<string, string> = new Map();
+  #extensions: Extensions = new Map();
   #announced = false;
   #failure: unknown = null;
   #opening: Waiter<void> | null = null;
-  #answer: Waiter<Reply> | null = null;
+  /** Of the orders without a reply, the oldest first. */
+  #answers: Waiter<Reply>[] = [];
   #room: Waiter<void> | null = null;
   #early: Reply | null = null;
-  #unfit = false;
   #bytesUp = 0;
   #bytesDown = 0;
 
   constructor(parts: SubmissionParts) {
     this.#parts = parts;
     this.#socket = parts.socket;
+    this.#writer = new GatheringWriter(parts.socket);
     this.#state = parts.state;
   }
 
   /** Keywords of the last EHLO in capitals, with their parameters. */
-  get extensions(): ReadonlyMap<string, string> {
+  get extensions(): Extensions {
     return this.#extensions;
   }
 
@@ -94,6 +90,7 @@ export class SubmissionLink implements UpstreamLink {
     });
   }
 
+  /** MAIL, or RCPT without waiting for what went before; replies come in the same order. */
   async envelope(command: MailOrder | RcptOrder): Promise<Reply> {
     return await this.#ask({ type: 'envelope', command }, this.#parts.times.commandMs);
   }
@@ -103,21 +100,28 @@ export class SubmissionLink implements UpstreamLink {
     return await this.#ask({ type: 'data' }, this.#parts.times.commandMs);
   }
 
-  /** Takes a piece of the message as the sender meant it, dots not doubled. Resolves when there is room for more. */
-  async write(bytes: Buffer): Promise<BodyProgress> {
-    if (this.#early === null) {
-      if (this.#failure !== null) throw this.#failure;
-      this.#advance({ type: 'body', bytes });
-      if (this.#unfit) return { kind: 'unfit' };
-      if (this.#socket.writableNeedDrain) {
-        await this.#waiting<void>(this.#parts.times.commandMs, (waiter) => {
-          this.#room = waiter;
-        });
-      }
+  /**
+   * Sends a piece of the message as a message reader gives it; then {@link room} may have to be waited for. A reply: the
+   * backend refused before the end, and the connection is cut. Throws what the others reject with.
+   */
+  write(bytes: Buffer): Reply | null {
+    for (let at = 0; at < bytes.length && this.#failure === null; at += writeBytes) {
+      this.#advance({ type: 'body', bytes: bytes.subarray(at, at + writeBytes) });
     }
-    if (this.#early !== null) return { kind: 'refused', reply: this.#early };
-    if (this.#failure !== null) throw this.#failure;
-    return { kind: 'taken' };
+    if (this.#early === null && this.#failure !== null) throw this.#failure;
+    return this.#early;
+  }
+
+  get isFull(): boolean {
+    return this.#failure === null && this.#socket.writableNeedDrain;
+  }
+
+  /** Resolves when there is room for more of the message, or nothing left to write to. */
+  async room(): Promise<void> {
+    if (!this.isFull) return;
+    await this.#waiting<void>(this.#parts.times.commandMs, (waiter) => {
+      this.#room = waiter;
+    }).catch(() => undefined);
   }
 
   /** Ends the message. A rejection leaves open whether the backend has it. */
@@ -149,7 +153,7 @@ export class SubmissionLink implements UpstreamLink {
   async #ask(event: SubmissionEvent, timeMs: number): Promise<Reply> {
     if (this.#failure !== null) throw this.#failure;
     return await this.#waiting<Reply>(timeMs, (waiter) => {
-      this.#answer = waiter;
+      this.#answers.push(waiter);
       this.#advance(event);
     });
   }
@@ -187,7 +191,7 @@ export class SubmissionLink implements UpstreamLink {
     switch (effect.type) {
       case 'send':
         this.#bytesUp += effect.bytes.length;
-        this.#socket.write(effect.bytes);
+        this.#writer.write(effect.bytes);
         return;
       case 'start-tls':
         this.#startTls();
@@ -203,10 +207,6 @@ export class SubmissionLink implements UpstreamLink {
       case 'replied':
         this.#replied(effect.reply);
         return;
-      case 'unfit-message':
-        this.#unfit = true;
-        this.cut();
-        return;
       case 'failed':
         this.#fail(this.#error(effect.kind, effect.detail));
         return;
@@ -219,9 +219,8 @@ export class SubmissionLink implements UpstreamLink {
   }
 
   #replied(reply: Reply): void {
-    const answer = this.#answer;
-    this.#answer = null;
-    if (answer !== null) {
+    const answer = this.#answers.shift();
+    if (answer !== undefined) {
       answer.resolve(reply);
       if (this.isOver) this.cut();
       return;
@@ -240,9 +239,9 @@ export class SubmissionLink implements UpstreamLink {
     // A socket destroyed here may still report; nobody is left to hear it.
     this.#socket.on('error', () => {});
     this.#socket.destroy();
-    for (const waiter of [this.#opening, this.#answer, this.#room]) waiter?.reject(error);
+    for (const waiter of [this.#opening, ...this.#answers, this.#room]) waiter?.reject(error);
     this.#opening = null;
-    this.#answer = null;
+    this.#answers = [];
     this.#room = null;
   }
 
@@ -255,6 +254,7 @@ export class SubmissionLink implements UpstreamLink {
           return;
         }
         this.#socket = secured;
+        this.#writer = new GatheringWriter(secured);
         this.#attach();
         this.#advance({ type: 'tls-established' });
       },
@@ -288,6 +288,7 @@ export class SubmissionLink implements UpstreamLink {
   }
 
   #detach(): void {
+    this.#writer.flush();
     this.#socket
       .off('data', this.#onData)
       .off('end', this.#onEnd)

@@ -1,5 +1,7 @@
 import { assertVerified, type VerifiedLogin } from '../credentials/verifier.ts';
+import type { Extensions } from '../protocol/smtp/extensions.ts';
 import { startSubmission } from '../protocol/smtp/submission-client.ts';
+import type { SubmissionOrder } from '../protocol/smtp/submission-state.ts';
 import { dial } from './dial.ts';
 import { limitOpening, type OpenOptions } from './opening.ts';
 import { SubmissionLink } from './submission-link.ts';
@@ -23,20 +25,43 @@ export async function openSubmission(
 ): Promise<SubmissionLink> {
   assertVerified(login);
   const { backend } = upstream;
-  const times = options.times ?? defaultTimes;
-  const limit = limitOpening(backend.name, options.signal, times.openMs);
-  const { signal } = limit;
-  const socket = await dial(upstream, 'smtp', { signal }).catch((error: unknown) => {
-    throw signal.aborted ? limit.error() : error;
-  });
-  const state = startSubmission({
+  return await openLink(upstream, options, {
     hostname: options.hostname,
     startTls: backend.smtp.tls === 'starttls',
-    authzid: login.address,
-    authcid: backend.login.user,
-    password: upstream.password,
+    login: { authzid: login.address, authcid: backend.login.user, password: upstream.password },
     peer: backend.forward.xclient ? options.peer : null,
   });
+}
+
+/** Asks the backend's submission port what it offers, logs nobody in and leaves. Rejects as {@link openSubmission} does. */
+export async function probeSubmission(
+  upstream: Upstream,
+  options: Omit<SubmissionOptions, 'peer'>,
+): Promise<Extensions> {
+  const link = await openLink(upstream, options, {
+    hostname: options.hostname,
+    startTls: upstream.backend.smtp.tls === 'starttls',
+    login: null,
+    peer: null,
+  });
+  link.quit();
+  return link.extensions;
+}
+
+async function openLink(
+  upstream: Upstream,
+  options: Omit<SubmissionOptions, 'peer'> & Partial<SubmissionOptions>,
+  order: SubmissionOrder,
+): Promise<SubmissionLink> {
+  const { name } = upstream.backend;
+  const times = options.times ?? defaultTimes;
+  const limit = limitOpening(name, options.signal, times.openMs);
+  const { signal } = limit;
+  const caller = options.peer === undefined ? {} : { peer: options.peer };
+  const socket = await dial(upstream, 'smtp', { signal, ...caller }).catch((error: unknown) => {
+    throw signal.aborted ? limit.error() : error;
+  });
+  const state = startSubmission(order);
   const submission = new SubmissionLink({ upstream, socket, state, times, openSignal: signal });
   const giveUp = () => submission.cut(limit.error());
   signal.addEventListener('abort', giveUp, { once: true });

@@ -1,7 +1,10 @@
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { backendContext } from '../config/backend-tls.ts';
 import type { Backend, BackendEndpoint, Config } from '../config/schema.ts';
 import type { Secrets } from '../config/secrets.ts';
 import type { Secret } from '../secret.ts';
+import type { Leg } from './leg.ts';
+import { Route, type RouteContext } from './route.ts';
 
 /** A backend with everything its legs need: settings, the gateway's credential, one TLS context per leg. */
 export interface Upstream {
@@ -10,13 +13,24 @@ export interface Upstream {
   /** null where the leg is clear text. */
   readonly imapTls: SecureContext | null;
   readonly smtpTls: SecureContext | null;
+  /** null also where the backend has no POP3. */
+  readonly pop3Tls: SecureContext | null;
+  /** Left out: every connection is the first one, as for a single question. */
+  readonly routes?: Readonly<Partial<Record<Leg, Route>>>;
 }
 
 /** Backends by the name the domains use. */
 export type Upstreams = ReadonlyMap<string, Upstream>;
 
-/** Throws when a backend has no password or CA among the secrets, which loading the configuration rules out. */
-export function createUpstreams(config: Config, secrets: Secrets): Upstreams {
+/**
+ * With a context they remember addresses, leave a backend that is down alone and never reach the gateway itself. Throws
+ * when a backend has no password or CA among the secrets, which loading the configuration rules out.
+ */
+export function createUpstreams(
+  config: Config,
+  secrets: Secrets,
+  context: RouteContext | null = null,
+): Upstreams {
   const upstreams = new Map<string, Upstream>();
   for (const [name, backend] of Object.entries(config.backends)) {
     const password = secrets.masterPasswords.get(name);
@@ -26,6 +40,8 @@ export function createUpstreams(config: Config, secrets: Secrets): Upstreams {
       password,
       imapTls: contextOf(backend.imap, secrets),
       smtpTls: contextOf(backend.smtp, secrets),
+      pop3Tls: backend.pop3 === null ? null : contextOf(backend.pop3, secrets),
+      ...(context === null ? {} : { routes: routesTo(backend, context) }),
     });
   }
   return upstreams;
@@ -35,6 +51,14 @@ function contextOf(endpoint: BackendEndpoint, secrets: Secrets): SecureContext |
   if (endpoint.tls === 'none') return null;
   const ca = endpoint.caFile === null ? undefined : secrets.authorities.get(endpoint.caFile);
   if (endpoint.caFile !== null && ca === undefined) throw new Error(`${endpoint.caFile} was not loaded`);
-  // One context for all connections: a context of its own costs each connection some 20 KB.
-  return createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
+  return backendContext(ca ?? null);
+}
+
+function routesTo(backend: Backend, context: RouteContext): Partial<Record<Leg, Route>> {
+  const routes: Partial<Record<Leg, Route>> = {};
+  for (const leg of ['imap', 'smtp', 'pop3'] as const) {
+    const host = backend[leg]?.host;
+    if (host !== undefined) routes[leg] = new Route(backend.name, leg, host, context);
+  }
+  return routes;
 }

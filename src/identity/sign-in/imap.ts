@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { ImapFlow } from 'imapflow';
+import { backendIdentity } from '../../config/backend-tls.ts';
 import type { Backend, Config } from '../../config/schema.ts';
 import { canonicalName } from '../../credentials/account-name.ts';
 import { parseAppPassword } from '../../credentials/app-password.ts';
@@ -162,17 +162,7 @@ export class ImapSignIn {
       greetingTimeout: connectMs,
       socketTimeout: conversationMs,
       clientInfo: clientInfo(backend, peer),
-      ...(imapTls === null
-        ? {}
-        : {
-            tls: {
-              secureContext: imapTls,
-              ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-              // No `session` is ever given: a resumed session skips the check of the name (S-44).
-              checkServerIdentity: (_: string, certificate: PeerCertificate) =>
-                checkServerIdentity(serverName, certificate),
-            },
-          }),
+      ...(imapTls === null ? {} : { tls: backendIdentity(imapTls, serverName) }),
     });
     // Errors after connect() has settled find nobody else.
     client.on('error', () => {});
