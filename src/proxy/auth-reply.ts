@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Protocol, RejectionReason, Verdict } from '../credentials/verdict.ts';
 import type { Refusal as ImapRefusal } from '../protocol/imap/preauth-state.ts';
+import type { Pop3Refusal } from '../protocol/pop3/preauth-state.ts';
 import type { ClientReply } from '../protocol/smtp/reply.ts';
 
 /** A refused login as SMTP says it; 421 closes the connection. */
@@ -15,6 +16,7 @@ export interface Refusal {
   /** Brings the client nearer to being shown out (wire 54, 87); nobody is shown out for what is not their doing. */
   readonly countsAsFailure: boolean;
   readonly imap: ImapRefusal;
+  readonly pop3: Pop3Refusal;
   readonly smtp: SmtpRefusal;
 }
 
@@ -23,8 +25,8 @@ export type RefusedVerdict = Exclude<Verdict, { kind: 'verified' }>;
 /** What else can keep a verified login out; a door passes it like a verdict. */
 export type LateRefusal =
   /** The backend is down, or refuses the gateway's own credential. */
-  | { readonly kind: 'backend-unavailable' }
-  /** The backend turns this mailbox away, with a code and text that the client may be told (wire 49). */
+  | { readonly kind: 'backend-unavailable'; readonly detail?: string }
+  /** The backend turns this mailbox away, with a code of its protocol and a text that the client may be told (wire 49). */
   | { readonly kind: 'mailbox-refused'; readonly code: string; readonly text: string }
   | { readonly kind: 'too-many-sessions' }
   /** Revoked between verification and session (S-54). */
@@ -65,11 +67,12 @@ export function createAuthReplies(parts: {
       const url = parts.portalUrl;
       switch (verdict.kind) {
         case 'rejected':
-          if (verdict.appPasswordRequired && verdict.reason === 'not-an-app-password') {
+          if (verdict.appPasswordRequired && isNoAppPassword.has(verdict.reason)) {
             const text = `Application-specific password required: ${url}`;
             return {
               ...guess,
               imap: { alert: oncePerHour(text, at), code: 'AUTHENTICATIONFAILED', text },
+              pop3: pop3('AUTH', text),
               // 535 and not 534: Thunderbird for Android fails every queued message on 534.
               smtp: smtp(535, '5.7.8', `Application-specific password required. Create one at ${url}`),
             };
@@ -82,6 +85,7 @@ export function createAuthReplies(parts: {
             outcome: 'throttled',
             countsAsFailure: true,
             imap: imap('UNAVAILABLE', 'Too many failed attempts, try again later.'),
+            pop3: pop3('SYS/TEMP', 'Too many failed attempts, try again later.'),
             smtp: smtp(454, '4.7.0', 'Too many failed attempts, try again later'),
           };
         case 'too-many-sessions':
@@ -89,18 +93,24 @@ export function createAuthReplies(parts: {
             outcome: 'throttled',
             countsAsFailure: false,
             imap: imap('LIMIT', 'Too many connections.'),
+            pop3: pop3('SYS/TEMP', 'Too many connections.'),
             smtp: smtp(421, '4.7.0', 'Too many connections'),
           };
         case 'unavailable':
         case 'backend-unavailable':
           return outage;
         case 'mailbox-refused':
-          return { ...outage, imap: imap(verdict.code, verdict.text) };
+          return {
+            ...outage,
+            imap: imap(verdict.code, verdict.text),
+            pop3: pop3(verdict.code, verdict.text),
+          };
         case 'fault':
           return {
             outcome: 'bug',
             countsAsFailure: false,
             imap: imap('SERVERBUG', 'Internal error.'),
+            pop3: pop3('SYS/TEMP', 'Internal error.'),
             smtp: smtp(421, '4.3.0', 'Internal error'),
           };
         default:
@@ -110,12 +120,16 @@ export function createAuthReplies(parts: {
   };
 }
 
+/** One text for both: which of them it was is for the login log alone. */
+const isNoAppPassword: ReadonlySet<RejectionReason> = new Set(['not-an-app-password', 'one-letter-wrong']);
+
 const guess = { outcome: 'rejected', countsAsFailure: true } as const;
 
 const outage: Refusal = {
   outcome: 'unavailable',
   countsAsFailure: false,
   imap: imap('UNAVAILABLE', 'Temporary authentication failure.'),
+  pop3: pop3('SYS/TEMP', 'Temporary authentication failure.'),
   smtp: smtp(454, '4.7.0', 'Temporary authentication failure'),
 };
 
@@ -126,20 +140,24 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
       return {
         ...guess,
         imap: { alert: alert(text), code: 'EXPIRED', text },
+        pop3: pop3('AUTH', text),
         smtp: smtp(535, '5.7.8', `App password expired. Create a new one at ${url}`),
       };
     }
     case 'authzid-differs':
     case 'wrong-protocol':
+    case 'wrong-security':
     case 'wrong-network':
       return {
         ...guess,
         imap: imap('AUTHORIZATIONFAILED', 'Not allowed.'),
+        pop3: pop3('AUTH', 'Not allowed.'),
         smtp: smtp(535, '5.7.8', 'Not allowed'),
       };
     case 'malformed-name':
     case 'unknown-account':
     case 'not-an-app-password':
+    case 'one-letter-wrong':
     case 'wrong':
     case 'revoked':
     case 'account-disabled':
@@ -147,6 +165,7 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
       return {
         ...guess,
         imap: imap('AUTHENTICATIONFAILED', 'Authentication failed.'),
+        pop3: pop3('AUTH', 'Authentication failed.'),
         smtp: smtp(535, '5.7.8', 'Authentication credentials invalid'),
       };
     default:
@@ -156,6 +175,10 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
 
 function imap(code: string, text: string): ImapRefusal {
   return { alert: null, code, text };
+}
+
+function pop3(code: string, text: string): Pop3Refusal {
+  return { code, text };
 }
 
 function smtp(code: SmtpRefusal['code'], enhanced: string, text: string): SmtpRefusal {

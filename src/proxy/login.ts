@@ -9,6 +9,7 @@ import type { Upstream } from '../upstream/upstreams.ts';
 import type { LateRefusal, Refusal, RefusedVerdict } from './auth-reply.ts';
 import type { Connection, DoorParts } from './door/door.ts';
 import { type EndSession, LiveSession } from './live-session.ts';
+import { reportOfLogin, reportOfRefusal } from './login-report.ts';
 
 /** A login as a door has read it, and how the door's protocol reaches the backend. */
 export interface LoginOrder<Link extends UpstreamLink> {
@@ -72,6 +73,9 @@ export async function logIn<Link extends UpstreamLink, Answer>(
     const result = decide(parts, order, attempt);
     const answered = answer(result);
     parts.metrics.logins.inc({ protocol, outcome: outcomeOf(result) });
+    if (result.kind === 'logged-in') {
+      parts.loginLog?.note(reportOfLogin(result.session.login, settingOf(order)));
+    }
     return answered;
   } catch (error) {
     if (attempt.kind === 'open') giveUp(attempt);
@@ -90,10 +94,15 @@ async function tryToOpen<Link extends UpstreamLink>(
   const { protocol, credentials } = order;
   const { address, network } = order.connection.peer;
   if (credentials === null) {
-    return refused({ kind: 'rejected', reason: 'malformed-name', appPasswordRequired: false });
+    const reason = 'malformed-name';
+    return refused({ kind: 'rejected', reason, appPasswordRequired: false, credentialId: null });
   }
   try {
-    const verdict = await parts.verifier.verify({ protocol, credentials, address, network });
+    const legacyTls = order.connection.security === 'legacy-tls';
+    const verdict = await parts.verifier.verify({
+      ...{ protocol, credentials, address, network, legacyTls },
+      client: clientOf(order),
+    });
     if (order.gone.aborted) return { kind: 'gone' };
     return verdict.kind === 'verified' ? await openFor(parts, order, verdict.login) : refused(verdict);
   } catch (error) {
@@ -116,9 +125,12 @@ async function openFor<Link extends UpstreamLink>(
     end: () => ended.abort(),
   });
   if (parts.registry.register(session) === 'too-many') return refused({ kind: 'too-many-sessions' });
+  const route = upstream.routes?.[order.protocol];
   let opening: Opening<Link> | null = null;
   try {
-    opening = await order.open(upstream, login, AbortSignal.any([order.gone, ended.signal]));
+    const caller = AbortSignal.any([order.gone, ended.signal]);
+    const attempt = (signal: AbortSignal) => order.open(upstream, login, signal);
+    opening = await (route === undefined ? attempt(caller) : route.open(login.address, caller, attempt));
     if (opening.kind === 'open') return { kind: 'open', session, link: opening.link, upstream };
     return refused(opening);
   } catch (error) {
@@ -126,8 +138,11 @@ async function openFor<Link extends UpstreamLink>(
     if (order.gone.aborted) return { kind: 'gone' };
     const meanwhile = endedMeanwhile(parts, session);
     if (meanwhile !== null) return refused(meanwhile);
-    session.report(error);
-    return refused({ kind: 'backend-unavailable' });
+    if (route?.isNews(error) ?? true) session.report(error);
+    else parts.metrics.upstreamErrors.inc({ backend: error.backend, kind: error.kind });
+    // A backend that is this gateway is our fault, and waiting does not mend it (wire 72).
+    const detail = `${error.kind}: ${error.message}`;
+    return refused(error.kind === 'loop' ? { kind: 'fault' } : { kind: 'backend-unavailable', detail });
   } finally {
     if (opening?.kind !== 'open') session.leave('not opened');
   }
@@ -151,6 +166,7 @@ function decide<Link extends UpstreamLink>(
     giveUp(attempt);
     return { kind: 'refused', refusal: turnAway(parts, order, meanwhile) };
   }
+  order.connection.loggedIn();
   attempt.session.begin({ mechanism: order.mechanism, client: clientOf(order) }, order.end);
   return { ...attempt, kind: 'logged-in' };
 }
@@ -182,6 +198,7 @@ function turnAway(parts: DoorParts, order: LoginOrder<UpstreamLink>, reason: Rea
     },
     'login refused',
   );
+  parts.loginLog?.note(reportOfRefusal(reason, name, parts.config, settingOf(order)));
   return refusal;
 }
 
@@ -191,6 +208,7 @@ const namesAccount: ReadonlySet<string> = new Set([
   'revoked',
   'expired',
   'wrong-protocol',
+  'wrong-security',
   'wrong-network',
   'account-disabled',
 ]);
@@ -211,6 +229,11 @@ function causeOf(reason: Reason): string | undefined {
 function fault(order: LoginOrder<UpstreamLink>, error: unknown): LateRefusal {
   order.connection.logger.error({ err: error }, 'login failed by a fault');
   return { kind: 'fault' };
+}
+
+function settingOf(order: LoginOrder<UpstreamLink>) {
+  const { protocol, connection, mechanism } = order;
+  return { protocol, address: connection.peer.address, client: clientOf(order), mechanism };
 }
 
 function clientOf({ client }: LoginOrder<UpstreamLink>): string | null {

@@ -1,21 +1,28 @@
+import type { SessionDirectory, SessionFilter, SessionView } from '../credentials/session-directory.ts';
 import type { Protocol } from '../credentials/verdict.ts';
 import type { VerifiedLogin } from '../credentials/verifier.ts';
 
-/** A live session as `session list` and the revocation see it. */
+/** A live session as the registry and the revocation see it. */
 export interface Session {
   readonly id: string;
   readonly protocol: Protocol;
   readonly login: VerifiedLogin;
   readonly peerAddress: string;
   readonly since: number;
+  /** Why it was ended from outside; null while it was not. */
+  readonly endedBecause: string | null;
   /** Ends the session at once: both legs, a message in transfer unfinished (S-57). Idempotent. */
   end(reason: string): void;
+  view(): SessionView;
+  /** Brings the metrics up to what has passed by now. */
+  publishTraffic(): void;
 }
 
 export type Admission = 'admitted' | 'too-many';
 
-/** Every live session of this process, under its credential and its account. */
-export class SessionRegistry {
+/** Every live session of this process, under its id, its credential and its account. */
+export class SessionRegistry implements SessionDirectory {
+  readonly #byId = new Map<string, Session>();
   readonly #byCredential = new Map<string, Set<Session>>();
   readonly #byAccount = new Map<string, Set<Session>>();
   readonly #perCredential: number;
@@ -35,42 +42,66 @@ export class SessionRegistry {
     const account = session.login.accountId.toString('hex');
     if ((this.#byCredential.get(credential)?.size ?? 0) >= this.#perCredential) return 'too-many';
     if ((this.#byAccount.get(account)?.size ?? 0) >= this.#perAccount) return 'too-many';
+    if (this.#byId.has(session.id)) throw new Error(`session ${session.id} is registered already`);
+    this.#byId.set(session.id, session);
     enter(this.#byCredential, credential, session);
     enter(this.#byAccount, account, session);
     return 'admitted';
   }
 
   remove(session: Session): void {
+    if (this.#byId.get(session.id) !== session) return;
+    this.#byId.delete(session.id);
     leave(this.#byCredential, session.login.credentialId.toString('hex'), session);
     leave(this.#byAccount, session.login.accountId.toString('hex'), session);
   }
 
   endCredential(credentialId: Buffer, reason: string): number {
-    return endAll(this.#byCredential.get(credentialId.toString('hex')), reason);
+    return endAll(this.#byCredential.get(credentialId.toString('hex')) ?? [], reason);
   }
 
   endAccount(accountId: Buffer, reason: string): number {
-    return endAll(this.#byAccount.get(accountId.toString('hex')), reason);
+    return endAll(this.#byAccount.get(accountId.toString('hex')) ?? [], reason);
   }
 
-  /** S-56: a session does not outlive its app password. */
+  /** S-56: a session does not outlive its app password. Each is held against its own login: an expiry may have been moved. */
   endExpired(now: number): number {
-    let ended = 0;
-    for (const sessions of this.#byCredential.values()) {
-      const [first] = sessions;
-      if (first !== undefined && first.login.notAfter !== null && first.login.notAfter <= now) {
-        ended += endAll(sessions, 'app password expired');
-      }
-    }
-    return ended;
+    const expired = this.sessions().filter(({ login }) => login.notAfter !== null && login.notAfter <= now);
+    return endAll(expired, 'app password expired');
   }
 
-  sessions(): readonly Session[] {
-    return [...this.#byAccount.values()].flatMap((sessions) => [...sessions]);
+  /** For metrics that keep up with sessions that last for days. */
+  publishTraffic(): void {
+    for (const session of this.#byId.values()) session.publishTraffic();
+  }
+
+  sessions(filter: SessionFilter = { by: 'all' }): readonly Session[] {
+    switch (filter.by) {
+      case 'all':
+        return [...this.#byId.values()];
+      case 'account':
+        return this.sessions().filter(({ login }) => login.address === filter.account);
+      case 'credential':
+        return [...(this.#byCredential.get(filter.credential) ?? [])];
+      case 'session': {
+        const session = this.#byId.get(filter.session);
+        return session === undefined ? [] : [session];
+      }
+      default:
+        return filter satisfies never;
+    }
+  }
+
+  list(filter: SessionFilter): readonly SessionView[] {
+    return this.sessions(filter).map((session) => session.view());
+  }
+
+  end(filter: SessionFilter, reason: string): number {
+    return endAll(this.sessions(filter), reason);
   }
 
   get size(): number {
-    return this.sessions().length;
+    return this.#byId.size;
   }
 }
 
@@ -87,9 +118,10 @@ function leave(index: Map<string, Set<Session>>, key: string, session: Session):
   if (sessions.size === 0) index.delete(key);
 }
 
-function endAll(sessions: Set<Session> | undefined, reason: string): number {
-  if (sessions === undefined) return 0;
-  const ending = [...sessions];
+/** How many of them were not ending already. */
+function endAll(sessions: Iterable<Session>, reason: string): number {
+  // A session may leave its set while it ends.
+  const ending = [...sessions].filter(({ endedBecause }) => endedBecause === null);
   for (const session of ending) session.end(reason);
   return ending.length;
 }

@@ -10,16 +10,16 @@ function replies(clock = { now: 0 }) {
 }
 
 function rejected(reason: RejectionReason, appPasswordRequired = true): RefusedVerdict {
-  return { kind: 'rejected', reason, appPasswordRequired };
+  return { kind: 'rejected', reason, appPasswordRequired, credentialId: null };
 }
 
 describe('the table from verdict to reply (wire 48, 82)', () => {
   const plain =
-    '[AUTHENTICATIONFAILED] Authentication failed. | 535 5.7.8 Authentication credentials invalid';
-  const notAllowed = '[AUTHORIZATIONFAILED] Not allowed. | 535 5.7.8 Not allowed';
+    '[AUTHENTICATIONFAILED] Authentication failed. | 535 5.7.8 Authentication credentials invalid | [AUTH]';
+  const notAllowed = '[AUTHORIZATIONFAILED] Not allowed. | 535 5.7.8 Not allowed | [AUTH]';
   const temporary =
-    '[UNAVAILABLE] Temporary authentication failure. | 454 4.7.0 Temporary authentication failure';
-  const required = `[AUTHENTICATIONFAILED] Application-specific password required: ${url} | 535 5.7.8 Application-specific password required. Create one at ${url}`;
+    '[UNAVAILABLE] Temporary authentication failure. | 454 4.7.0 Temporary authentication failure | [SYS/TEMP]';
+  const required = `[AUTHENTICATIONFAILED] Application-specific password required: ${url} | 535 5.7.8 Application-specific password required. Create one at ${url} | [AUTH]`;
   const rows: [string, RefusedVerdict | LateRefusal, string, string, 'counts' | 'does not count'][] = [
     ['wrong secret', rejected('wrong'), plain, 'rejected', 'counts'],
     ['unknown account', rejected('unknown-account'), plain, 'rejected', 'counts'],
@@ -38,17 +38,18 @@ describe('the table from verdict to reply (wire 48, 82)', () => {
     [
       'expired',
       rejected('expired'),
-      `[EXPIRED] This app password has expired. Create a new one at ${url} | 535 5.7.8 App password expired. Create a new one at ${url}`,
+      `[EXPIRED] This app password has expired. Create a new one at ${url} | 535 5.7.8 App password expired. Create a new one at ${url} | [AUTH]`,
       'rejected',
       'counts',
     ],
     ['other protocol', rejected('wrong-protocol'), notAllowed, 'rejected', 'counts'],
     ['other network', rejected('wrong-network'), notAllowed, 'rejected', 'counts'],
+    ['old TLS', rejected('wrong-security'), notAllowed, 'rejected', 'counts'],
     ['authzid of somebody else', rejected('authzid-differs'), notAllowed, 'rejected', 'counts'],
     [
       'throttled',
       { kind: 'throttled', retryAfterMs: 1 },
-      '[UNAVAILABLE] Too many failed attempts, try again later. | 454 4.7.0 Too many failed attempts, try again later',
+      '[UNAVAILABLE] Too many failed attempts, try again later. | 454 4.7.0 Too many failed attempts, try again later | [SYS/TEMP]',
       'throttled',
       'counts',
     ],
@@ -57,29 +58,33 @@ describe('the table from verdict to reply (wire 48, 82)', () => {
     [
       'mailbox turned away by the backend',
       { kind: 'mailbox-refused', code: 'OVERQUOTA', text: 'Mailbox is full' },
-      '[OVERQUOTA] Mailbox is full | 454 4.7.0 Temporary authentication failure',
+      '[OVERQUOTA] Mailbox is full | 454 4.7.0 Temporary authentication failure | [OVERQUOTA]',
       'unavailable',
       'does not count',
     ],
     [
       'a fault of ours',
       { kind: 'fault' },
-      '[SERVERBUG] Internal error. | 421 4.3.0 Internal error',
+      '[SERVERBUG] Internal error. | 421 4.3.0 Internal error | [SYS/TEMP]',
       'bug',
       'does not count',
     ],
     [
       'too many sessions',
       { kind: 'too-many-sessions' },
-      '[LIMIT] Too many connections. | 421 4.7.0 Too many connections',
+      '[LIMIT] Too many connections. | 421 4.7.0 Too many connections | [SYS/TEMP]',
       'throttled',
       'does not count',
     ],
   ];
 
   it.each(rows)('%s', (_, verdict, expected, outcome, counting) => {
-    const { imap, smtp, ...rest } = replies().refusal(verdict, at);
-    expect(`[${imap.code}] ${imap.text} | ${smtp.code} ${smtp.enhanced} ${smtp.text}`).toBe(expected);
+    const { imap, pop3, smtp, ...rest } = replies().refusal(verdict, at);
+    expect(`[${imap.code}] ${imap.text} | ${smtp.code} ${smtp.enhanced} ${smtp.text} | [${pop3.code}]`).toBe(
+      expected,
+    );
+    // One text for both: the codes differ, because POP3 has fewer.
+    expect(pop3.text).toBe(imap.text);
     expect(rest).toEqual({ outcome, countsAsFailure: counting === 'counts' });
   });
 

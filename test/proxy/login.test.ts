@@ -2,12 +2,14 @@ import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Backend } from '../../src/config/schema.ts';
+import { LoginLog } from '../../src/credentials/login-log.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createAuthReplies } from '../../src/proxy/auth-reply.ts';
 import type { DoorParts } from '../../src/proxy/door/door.ts';
 import { type LoginOrder, type LoginResult, logIn } from '../../src/proxy/login.ts';
 import { SessionRegistry } from '../../src/proxy/session-registry.ts';
 import { Secret } from '../../src/secret.ts';
+import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 import { type Bed, openBed } from '../credentials/bed.ts';
 
 let bed: Bed;
@@ -28,17 +30,19 @@ beforeEach(async () => {
     name: 'office',
     imap: endpoint,
     smtp: endpoint,
+    pop3: null,
     login: { method: 'master', user: 'gateway' },
-    forward: { imapId: false, xclient: false },
+    forward: { imapId: false, xclient: false, proxyProtocol: 'none' },
     denyUsers: [],
   };
   parts = {
     config: bed.config,
     verifier: bed.verifier,
     upstreams: new Map([
-      ['office', { backend, password: Secret.fromText('x'), imapTls: null, smtpTls: null }],
+      ['office', { backend, password: Secret.fromText('x'), imapTls: null, smtpTls: null, pop3Tls: null }],
     ]),
     registry: new SessionRegistry(bed.config.limits),
+    loginLog: null,
     replies: createAuthReplies({ portalUrl: 'https://mail.example.com', now: bed.clock.now }),
     metrics: bed.metrics,
     now: bed.clock.now,
@@ -54,6 +58,9 @@ function order(open: Open): LoginOrder<typeof link> {
     protocol: 'imap',
     connection: {
       socket: new TLSSocket(new Socket()),
+      security: 'tls',
+      secure: async () => null,
+      loggedIn: () => {},
       peer: {
         address: '127.0.0.1',
         port: 1,
@@ -165,5 +172,84 @@ describe('S-91: the log names accounts, never what may be a password in the wron
     ['abcdefghijklmnoq', null],
   ])('%s is logged as %s', async (typed, logged) => {
     expect(await refusedAs(typed)).toBe(logged);
+  });
+});
+
+describe('the login log', () => {
+  const opened: Open = async () => ({ kind: 'open', link });
+
+  const logged = async (
+    change: Partial<LoginOrder<typeof link>>,
+    answer: (result: LoginResult<typeof link>) => unknown = () => undefined,
+  ): Promise<unknown[]> => {
+    const { clock, metrics, database } = bed;
+    const limits = bed.config.loginLog;
+    const logger = createLogger('silent');
+    const loginLog = new LoginLog({ database, logger, metrics, now: clock.now, limits });
+    await logIn({ ...parts, loginLog }, { ...order(opened), client: 'K-9\u0007', ...change }, answer);
+    await loginLog.stop();
+    const rows = await database.selectFrom('login_event').selectAll().execute();
+    return rows.map((row) => [row.reason, row.detail, row.account_id !== null, row.credential_id !== null]);
+  };
+  const typed = (name: string, secret: string) => ({
+    credentials: {
+      authzid: Buffer.alloc(0),
+      authcid: Buffer.from(name),
+      password: Secret.fromText(secret),
+    },
+  });
+
+  it('has each login, with app password, client and mechanism', async () => {
+    expect(await logged({})).toEqual([[null, null, true, true]]);
+    expect(await bed.database.selectFrom('login_event').selectAll().execute()).toMatchObject([
+      { protocol: 'imap', address: '127.0.0.1', client: 'K-9\\x07', mechanism: 'PLAIN', times: 1 },
+    ]);
+  });
+
+  it.each([
+    ['joe', 'aaaaaaaaaaaaaaar', ['wrong', null, true, false]],
+    ['joe', 'his main password', ['not-an-app-password', null, true, false]],
+    ['joe', 'abcdefghijklmnop', ['one-letter-wrong', null, true, false]],
+    ['jo@example.com', 'aaaaaaaaaaaaaaar', ['unknown-account', null, false, false]],
+  ])('has each refusal: %s with %s', async (name, secret, row) => {
+    expect(await logged(typed(name, secret))).toEqual([row]);
+  });
+
+  it('has what is right and not allowed, with the app password that it was', async () => {
+    expect(await logged({ protocol: 'pop3' })).toEqual([['wrong-protocol', null, true, true]]);
+  });
+
+  it.each<[string, Open, unknown[]]>([
+    [
+      'a backend that is down',
+      async () => {
+        throw new UpstreamError('office', 'connect', 'refused at 192.0.2.1');
+      },
+      ['backend-down', 'connect: refused at 192.0.2.1', true, false],
+    ],
+    [
+      'a backend that turns the mailbox away',
+      async () => ({ kind: 'mailbox-refused', code: 'OVERQUOTA', text: 'full' }),
+      ['backend-refused', 'OVERQUOTA', true, false],
+    ],
+    [
+      'a fault of ours',
+      async () => {
+        throw new TypeError('bug');
+      },
+      ['fault', null, true, false],
+    ],
+  ])('has %s', async (_, open, row) => {
+    expect(await logged({ open })).toEqual([row]);
+  });
+
+  it('has no login that a door failed to take, nor one that nobody waited for', async () => {
+    const failing = (result: LoginResult<typeof link>) => {
+      if (result.kind === 'logged-in') throw new Error('a fault in the door');
+    };
+    expect(await logged({}, failing)).toEqual([['fault', null, true, false]]);
+    await bed.database.deleteFrom('login_event').execute();
+    gone.abort();
+    expect(await logged({})).toEqual([]);
   });
 });

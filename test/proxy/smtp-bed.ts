@@ -4,19 +4,21 @@ import { connect as netConnect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect } from 'node:tls';
 import { expect } from '@jest/globals';
 import type { Backend, Config } from '../../src/config/schema.ts';
 import { mailTls } from '../../src/config/server-tls.ts';
 import { makeThrowAwayCertificates } from '../../src/demo/certificates.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import type { BareNewlines } from '../../src/protocol/smtp/message-reader.ts';
 import { createAuthReplies } from '../../src/proxy/auth-reply.ts';
 import type { Door } from '../../src/proxy/door/door.ts';
 import { createSmtpDoor } from '../../src/proxy/door/smtp.ts';
 import { type Listener, listen } from '../../src/proxy/listener.ts';
 import { SessionRegistry } from '../../src/proxy/session-registry.ts';
+import type { SubmissionPolicies } from '../../src/proxy/smtp/submission-policy.ts';
 import { Secret } from '../../src/secret.ts';
-import type { Upstreams } from '../../src/upstream/upstreams.ts';
+import type { Upstream } from '../../src/upstream/upstreams.ts';
 import { type Bed, openBed } from '../credentials/bed.ts';
 import { Sink } from './smtp-sink.ts';
 
@@ -30,6 +32,13 @@ export interface SmtpBedOptions {
   readonly backendPort?: number;
   /** Nothing listens where the backend should be. */
   readonly backendDown?: boolean;
+  /** What the sink lists from the start; a second backend, of nobody, lists the other. */
+  readonly extensions?: readonly string[];
+  readonly otherExtensions?: readonly string[];
+  readonly bareNewlines?: BareNewlines;
+  readonly idleMs?: number;
+  readonly mode?: 'implicit' | 'starttls';
+  readonly policies?: (credentials: Bed) => SubmissionPolicies;
 }
 
 export type SmtpBed = Awaited<ReturnType<typeof openSmtpBed>>;
@@ -47,11 +56,15 @@ export async function openSmtpBed(options: SmtpBedOptions = {}) {
   const credentials = await openBed();
   const { ca, ...certificate } = await testCertificates();
   const sink = new Sink();
+  const other = options.otherExtensions === undefined ? null : new Sink();
+  sink.extensions = options.extensions ?? sink.extensions;
+  if (other !== null) other.extensions = options.otherExtensions ?? [];
   const port = await sink.listen();
   if (options.backendDown === true) await sink.close();
   const config = {
     ...credentials.config,
     limits: { ...credentials.config.limits, ...options.limits },
+    smtp: { ...credentials.config.smtp, bareNewlines: options.bareNewlines ?? 'normalize' },
   };
   const registry = new SessionRegistry(config.limits);
   credentials.revocations.onRevoked(({ credentialId, accountId, reason }) => {
@@ -59,23 +72,44 @@ export async function openSmtpBed(options: SmtpBedOptions = {}) {
     if (credentialId === null) registry.endAccount(accountId, reason);
     else registry.endCredential(credentialId, reason);
   });
-  const door = createSmtpDoor({
-    config,
-    verifier: credentials.verifier,
-    upstreams: upstreams(options.backendPort ?? port, options),
-    registry,
-    replies: createAuthReplies({ portalUrl: 'https://mail.example.com', now: credentials.clock.now }),
-    metrics: credentials.metrics,
-    now: credentials.clock.now,
-  });
+  const door = createSmtpDoor(
+    {
+      config,
+      verifier: credentials.verifier,
+      upstreams: new Map([
+        ['office', upstream(options.backendPort ?? port, options)],
+        ...(other === null ? [] : [['other', upstream(await other.listen(), options)] as const]),
+      ]),
+      registry,
+      loginLog: null,
+      replies: createAuthReplies({ portalUrl: 'https://mail.example.com', now: credentials.clock.now }),
+      metrics: credentials.metrics,
+      now: credentials.clock.now,
+    },
+    {
+      ...(options.policies === undefined ? {} : { policies: options.policies(credentials) }),
+      ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
+    },
+  );
+  const asked = [...(options.backendDown === true || options.backendPort !== undefined ? [] : [sink]), other];
+  // The door asks its backends what they offer; of that a test sees nothing.
+  for (const each of asked.filter((one) => one !== null)) {
+    await until(() => each.commands.includes('QUIT') && each.open === 0, 'backend asked');
+    each.commands.length = 0;
+    each.sessions.length = 0;
+  }
   const log: string[] = [];
   const listener = await listen({
     protocol: 'smtp',
     host: '127.0.0.1',
     port: 0,
     tls: mailTls(config.tls, certificate),
+    mode: options.mode ?? 'implicit',
     door,
     connectionsPerNetwork: config.limits.connectionsPerNetwork,
+    // All clients of a test are one network.
+    handshakesPerSecond: 10_000,
+    handshakeBurst: 10_000,
     logger: createLogger('trace', lines(log)),
   });
   const alice = await credentials.account('alice@example.com');
@@ -85,6 +119,7 @@ export async function openSmtpBed(options: SmtpBedOptions = {}) {
   return {
     credentials,
     sink,
+    backendPort: port,
     door,
     registry,
     listener,
@@ -100,6 +135,14 @@ export async function openSmtpBed(options: SmtpBedOptions = {}) {
       expect(await client.reply()).toBe('220 mail.example.com ESMTP');
       return client;
     },
+    /** Connects in clear and reads the greeting; {@link Client.startTls} follows STARTTLS. */
+    connectClear: async () => {
+      const client = await Client.connectClear(listener.port);
+      clients.push(client);
+      expect(await client.reply()).toBe('220 mail.example.com ESMTP');
+      return client;
+    },
+    ca,
     /** A client that has said EHLO and logged in as alice. */
     logIn: async function () {
       const client = await this.connect();
@@ -109,7 +152,10 @@ export async function openSmtpBed(options: SmtpBedOptions = {}) {
       );
       return client;
     },
-    close: () => closeAll({ clients, door, listener, sink, credentials }),
+    close: async () => {
+      await closeAll({ clients, door, listener, sink, credentials });
+      await other?.close();
+    },
   };
 }
 
@@ -131,40 +177,59 @@ export async function until(
   }
 }
 
-/** A client that reads SMTP replies from a raw TLS socket. */
+/** A client that reads SMTP replies from a raw socket. */
 export class Client {
-  readonly socket: TLSSocket;
+  socket: Socket;
   readonly #tcp: Socket;
   #input = '';
   #hasEnded = false;
   #wake: () => void = () => {};
 
   static async connect(port: number, ca: Buffer): Promise<Client> {
-    const tcp = netConnect({ host: '127.0.0.1', port });
-    await once(tcp, 'connect');
-    const socket = connect({ socket: tcp, ca, servername: 'mail.example.com' });
-    const client = new Client(socket, tcp);
-    await once(socket, 'secureConnect');
+    const client = await Client.connectClear(port);
+    await client.startTls(ca);
     return client;
   }
 
-  private constructor(socket: TLSSocket, tcp: Socket) {
-    this.socket = socket;
+  static async connectClear(port: number): Promise<Client> {
+    const tcp = netConnect({ host: '127.0.0.1', port, noDelay: true });
+    await once(tcp, 'connect');
+    return new Client(tcp);
+  }
+
+  private constructor(tcp: Socket) {
     this.#tcp = tcp;
-    tcp.on('error', () => {});
-    socket.on('error', () => {});
-    socket.on('data', (bytes: Buffer) => {
-      this.#input += bytes.toString('latin1');
-      this.#wake();
-    });
-    socket.on('close', () => {
+    this.socket = tcp;
+    this.#attach();
+  }
+
+  /** Everything read so far is taken. */
+  async startTls(ca: Buffer): Promise<void> {
+    this.#tcp.removeAllListeners('data').removeAllListeners('end');
+    const socket = connect({ socket: this.#tcp, ca, servername: 'mail.example.com' });
+    this.socket = socket;
+    this.#attach();
+    await once(socket, 'secureConnect');
+  }
+
+  #attach(): void {
+    const end = () => {
       this.#hasEnded = true;
       this.#wake();
-    });
-    socket.on('end', () => {
-      this.#hasEnded = true;
-      this.#wake();
-    });
+    };
+    this.socket
+      .on('error', () => {})
+      .on('data', (bytes: Buffer) => {
+        this.#input += bytes.toString('latin1');
+        this.#wake();
+      })
+      .on('close', end)
+      .on('end', end);
+  }
+
+  /** Came, and no reply took it. */
+  get unread(): string {
+    return this.#input;
   }
 
   send(text: string): void {
@@ -214,18 +279,19 @@ export class Client {
   }
 }
 
-function upstreams(port: number, options: SmtpBedOptions): Upstreams {
+function upstream(port: number, options: SmtpBedOptions): Upstream {
   const endpoint = { host: '127.0.0.1', port, tls: 'none', caFile: null, serverName: '127.0.0.1' } as const;
   const backend: Backend = {
     name: 'office',
     imap: endpoint,
     smtp: endpoint,
+    pop3: null,
     login: { method: 'master', user: 'gateway' },
-    forward: { imapId: false, xclient: options.xclient ?? false },
+    forward: { imapId: false, xclient: options.xclient ?? false, proxyProtocol: 'none' },
     denyUsers: [],
   };
   const password = Secret.fromText(options.masterPassword ?? 'master-password');
-  return new Map([['office', { backend, password, imapTls: null, smtpTls: null }]]);
+  return { backend, password, imapTls: null, smtpTls: null, pop3Tls: null };
 }
 
 function lines(log: string[]): Writable {

@@ -40,10 +40,9 @@ describe('before login', () => {
     'HELO',
     'ehlo caf\xe9',
     `EHLO ${'x'.repeat(400)}`,
-  ])('takes %s for a greeting (wire 80)', async (line) => {
+  ])('wire 79, 80: takes %s for a greeting, and AUTH behind it', async (line) => {
     const client = await (await bed()).connect();
     expect(await client.ask(line)).toMatch(/^250[- ]mail\.example\.com/);
-    // Wire 79: AUTH after HELO too.
     expect(await client.ask('AUTH LOGIN')).toBe('334 VXNlcm5hbWU6');
   });
 
@@ -54,7 +53,7 @@ describe('before login', () => {
     ['VRFY root', '252 2.0.0 Cannot verify'],
     ['HELP', '500 5.5.2 Error: command not recognized'],
     ['WIZ', '500 5.5.2 Error: command not recognized'],
-    ['BDAT 3 LAST', '500 5.5.2 Error: command not recognized'],
+    ['BDAT 3 LAST', '502 5.5.1 CHUNKING is not offered'],
     // Wire 131.
     ['XCLIENT ADDR=127.0.0.1', '500 5.5.2 Error: command not recognized'],
     ['XFORWARD ADDR=127.0.0.1', '500 5.5.2 Error: command not recognized'],
@@ -155,6 +154,77 @@ describe('AUTH', () => {
     expect(await gateway.credentials.value('sallyport_logins_total', { outcome: 'verified' })).toBe(4);
     await until(() => gateway.sink.open === 0, 'all backend connections over');
     expect(gateway.sink.commands.filter((line) => line === 'QUIT')).toHaveLength(4);
+  });
+
+  it('is listed in one line, in the form of RFC 4954 (wire 74)', async () => {
+    const client = await (await bed()).connect();
+    const list = await client.ask('EHLO laptop');
+    expect(list.match(/AUTH/g)).toHaveLength(1);
+    // As Thunderbird reads it.
+    expect(list).toMatch(/AUTH(?:\s+[^\n]*\s+|\s+)PLAIN/);
+  });
+
+  it.each([
+    [
+      'AUTH PLAIN =',
+      '535 5.7.8 Authentication credentials invalid|501 5.5.2 Malformed authentication response',
+    ],
+    ['AUTH PLAIN !!!!', '501 5.5.2 Cannot decode base64'],
+    [`AUTH PLAIN ${'A'.repeat(12_300)}`, '500 5.5.6 Authentication exchange line is too long'],
+    ['AUTH CRAM-MD5', '504 5.5.4 Unrecognized authentication type'],
+    ['AUTH', '501 5.5.4 Syntax: AUTH mechanism'],
+  ])('%s is refused, and the connection is as before (wire 78)', async (line, replies) => {
+    const gateway = await bed();
+    const client = await gateway.connect();
+    await client.ask('EHLO laptop');
+    expect(replies.split('|')).toContain(await client.ask(line));
+    expect(await client.ask('AUTH LOGIN')).toBe('334 VXNlcm5hbWU6');
+    expect(await client.ask('*')).toBe('501 5.7.0 Authentication aborted');
+    expect(await client.ask(plain('alice', gateway.password))).toMatch(/^235 /);
+    expect(await client.ask('AUTH PLAIN')).toBe('503 5.5.1 Already authenticated');
+    await client.ask('MAIL FROM:<alice@example.com>');
+    expect(await client.ask(plain('alice', gateway.password))).toBe('503 5.5.1 Already authenticated');
+    expect(await client.ask('RCPT TO:<bob@example.com>')).toMatch(/^250 /);
+  });
+
+  it('takes a name in Latin-1 and in UTF-8 for the same (wire 85)', async () => {
+    const gateway = await bed();
+    const jose = await gateway.credentials.account('jos\u00e9@example.com');
+    const { password } = await gateway.credentials.issue(jose);
+    for (const name of ['jos\xe9@example.com', 'jos\xc3\xa9@example.com']) {
+      const client = await gateway.connect();
+      await client.ask('EHLO laptop');
+      expect(await client.ask(plain(name, password))).toMatch(/^235 /);
+    }
+    expect(gateway.sink.authzids).toEqual(['jos\u00e9@example.com', 'jos\u00e9@example.com']);
+  });
+
+  it('lets no separator of a master user through to the backend (wire 133)', async () => {
+    const gateway = await bed();
+    const client = await gateway.connect();
+    await client.ask('EHLO laptop');
+    for (const name of ['alice@example.com*gateway', 'alice*gateway', 'gateway', 'alice\0']) {
+      expect(await client.ask(plain(name, gateway.password))).toMatch(/^(?:535 5\.7\.8|501 5\.5\.2|421) /);
+    }
+    expect(gateway.sink.authzids).toEqual([]);
+  });
+
+  it('goes to the backend in two steps where it is long (wire 106)', async () => {
+    const gateway = await bed({ masterPassword: 'm'.repeat(2_000) });
+    let response = '';
+    gateway.sink.answer = (command, session) => {
+      if (command !== 'AUTH') return null;
+      if (session.authArgument !== '') return '501 5.5.2 too long';
+      session.expect((line) => {
+        response = Buffer.from(line, 'base64').toString();
+        return '235 2.7.0 ok';
+      });
+      return '334 ';
+    };
+    const client = await gateway.connect();
+    await client.ask('EHLO laptop');
+    expect(await client.ask(plain('alice', gateway.password))).toMatch(/^235 /);
+    expect(response).toBe(`alice@example.com\0gateway\0${'m'.repeat(2_000)}`);
   });
 
   it('takes the exchange byte by byte (wire 154)', async () => {

@@ -40,13 +40,13 @@ export class Sink {
     };
     this.#server =
       tls?.mode === 'implicit'
-        ? createTlsServer({ allowHalfOpen: true, cert: tls.cert, key: tls.key }, accept)
-        : createServer({ allowHalfOpen: true }, accept);
+        ? createTlsServer({ allowHalfOpen: true, noDelay: true, cert: tls.cert, key: tls.key }, accept)
+        : createServer({ allowHalfOpen: true, noDelay: true }, accept);
     this.#server.on('connection', (socket: Socket) => this.#raw.push(socket));
   }
 
-  async listen(): Promise<number> {
-    this.#server.listen(0, '127.0.0.1');
+  async listen(port = 0): Promise<number> {
+    this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
     return (this.#server.address() as AddressInfo).port;
   }
@@ -72,6 +72,9 @@ export class SinkSession {
   #from = '';
   #to: string[] = [];
   #isBusy = false;
+  #next: ((line: string) => string) | null = null;
+  /** Behind the last `AUTH PLAIN`. */
+  authArgument = '';
 
   constructor(sink: Sink, socket: Socket) {
     this.#sink = sink;
@@ -96,6 +99,16 @@ export class SinkSession {
     this.socket.removeAllListeners('data');
     this.socket = new TLSSocket(this.socket, { isServer: true, cert: tls.cert, key: tls.key });
     this.#attach();
+  }
+
+  /** Command lines that wait behind the one that is being answered. */
+  get waiting(): string {
+    return this.#inMessage ? '' : this.#input;
+  }
+
+  /** The next line is no command, and answered so. */
+  expect(answer: (line: string) => string): void {
+    this.#next = answer;
   }
 
   /** What has come of a message that has no end yet. */
@@ -127,6 +140,11 @@ export class SinkSession {
     if (end === -1) return false;
     const line = this.#input.slice(0, end);
     this.#input = this.#input.slice(end + 2);
+    if (this.#next !== null) {
+      this.socket.write(`${this.#next(line)}\r\n`);
+      this.#next = null;
+      return true;
+    }
     const verb = line.split(/[ :]/)[0]?.toUpperCase() ?? '';
     this.#sink.commands.push(verb === 'AUTH' ? 'AUTH' : line);
     switch (verb) {
@@ -139,6 +157,7 @@ export class SinkSession {
         );
         break;
       case 'AUTH': {
+        this.authArgument = line.split(' ')[2] ?? '';
         const fields = Buffer.from(line.split(' ')[2] ?? '', 'base64')
           .toString()
           .split('\0');

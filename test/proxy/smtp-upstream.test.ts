@@ -8,6 +8,7 @@ import type { SubmissionTimes } from '../../src/upstream/submission-times.ts';
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 import type { Upstream } from '../../src/upstream/upstreams.ts';
 import { openBed } from '../credentials/bed.ts';
+import { mailOrder, rcptOrder } from '../protocol/smtp/dialogue.ts';
 import { testCertificates, until } from './smtp-bed.ts';
 import { Sink, type SinkAnswer } from './smtp-sink.ts';
 
@@ -56,13 +57,15 @@ async function backend(options: Options = {}) {
       name: 'office',
       imap: endpoint,
       smtp: endpoint,
+      pop3: null,
       login: { method: 'master', user: 'gateway' },
-      forward: { imapId: false, xclient: false },
+      forward: { imapId: false, xclient: false, proxyProtocol: 'none' },
       denyUsers: [],
     },
     password: Secret.fromText('master-password'),
     imapTls: context,
     smtpTls: context,
+    pop3Tls: null,
   };
   const login = await verifiedLogin();
   const open = () =>
@@ -95,10 +98,10 @@ async function failure(doing: Promise<unknown>): Promise<string> {
 }
 
 async function sendOne(link: SubmissionLink): Promise<number> {
-  await link.envelope({ kind: 'mail', path: 'alice@example.com', size: null, body: null });
-  await link.envelope({ kind: 'rcpt', path: 'bob@example.com' });
+  await link.envelope(mailOrder('alice@example.com'));
+  await link.envelope(rcptOrder('bob@example.com'));
   await link.data();
-  await link.write(Buffer.from('x\r\n'));
+  link.write(Buffer.from('x\r\n'));
   return (await link.finish()).code;
 }
 
@@ -175,13 +178,16 @@ describe('an open connection', () => {
   it('gives up a backend that reads no more', async () => {
     const { sink, open } = await backend({ times: { commandMs: 400 } });
     const link = await open();
-    await link.envelope({ kind: 'mail', path: 'alice@example.com', size: null, body: null });
-    await link.envelope({ kind: 'rcpt', path: 'bob@example.com' });
+    await link.envelope(mailOrder('alice@example.com'));
+    await link.envelope(rcptOrder('bob@example.com'));
     await link.data();
     sink.sessions[0]?.socket.pause();
     const chunk = Buffer.from('a line\r\n'.repeat(8_000));
     const pour = async () => {
-      for (;;) await link.write(chunk);
+      for (;;) {
+        link.write(chunk);
+        await link.room();
+      }
     };
     expect(await failure(pour())).toBe('timeout');
     expect(link.isOver).toBe(true);
@@ -190,8 +196,8 @@ describe('an open connection', () => {
   it('keeps a refusal that came before the end of data', async () => {
     const { sink, open } = await backend();
     const link = await open();
-    await link.envelope({ kind: 'mail', path: 'alice@example.com', size: null, body: null });
-    await link.envelope({ kind: 'rcpt', path: 'bob@example.com' });
+    await link.envelope(mailOrder('alice@example.com'));
+    await link.envelope(rcptOrder('bob@example.com'));
     await link.data();
     sink.sessions[0]?.socket.write('552 5.3.4 enough\r\n');
     await until(() => link.isOver, 'refusal read');
@@ -204,7 +210,7 @@ describe('an open connection', () => {
     link.cut();
     expect(link.isOver).toBe(true);
     expect(await failure(link.reset())).toBe('closed');
-    expect(await failure(link.write(Buffer.from('x')))).toBe('closed');
+    expect(await failure((async () => link.write(Buffer.from('x')))())).toBe('closed');
     link.quit();
   });
 });

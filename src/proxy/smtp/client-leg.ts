@@ -1,18 +1,21 @@
-import { SMTPServer } from 'smtp-server';
+import type { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
-import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
-import type { SMTPServerDataStream } from 'smtp-server/lib/types.js';
 import { offeredMechanisms } from '../../protocol/sasl/offered.ts';
 import { type AuthStep, beginAuth, continueAuth } from '../../protocol/smtp/auth-exchange.ts';
+import { isForeignProtocol } from '../../protocol/smtp/foreign-protocol.ts';
 import { smtpLimits } from '../../protocol/smtp/limits.ts';
+import type { BareNewlines } from '../../protocol/smtp/message-reader.ts';
 import { type ClientReply, encodeReply } from '../../protocol/smtp/reply.ts';
 import type { Connection } from '../door/door.ts';
+import { CommandStream } from './command-stream.ts';
+import type { MessageTransfer } from './message-transfer.ts';
+import { ReplyQueue } from './reply-queue.ts';
 
-// The one place where smtp-server is bent (docs/wire.md). It keeps the command reader, the dispatch, the data reader, the
-// limits of unknown and unauthenticated commands and the time-outs; what it decodes leniently, answers by itself or
-// does not tell is overridden here by the methods its types declare. Its version is pinned exactly.
+// Here and in command-stream.ts smtp-server is bent, nowhere else (docs/wire.md). It keeps the command reader, the dispatch,
+// the limits of unknown and unauthenticated commands and the time-outs; what it decodes leniently, answers by itself or
+// does not tell is overridden by the methods its types declare. Its version is pinned exactly.
 
-/** What a client leg asks of the door, one at a time. Nothing rejects. */
+/** What a client leg asks of the door: one at a time, but {@link mail} and {@link rcpt} without waiting. Nothing rejects. */
 export interface Conversation {
   /** `name` is the argument of EHLO or HELO as sent, Latin-1, printable or not. */
   greeted(name: string, extended: boolean): void;
@@ -22,8 +25,10 @@ export interface Conversation {
   rcpt(line: Buffer): Promise<ClientReply>;
   /** null: the backend waits for the message. */
   data(): Promise<ClientReply | null>;
-  /** Reads the message to its end, whatever it decides. null: nobody is left to be answered. */
-  message(content: SMTPServerDataStream): Promise<ClientReply | null>;
+  /** Behind 354: where the message goes. */
+  message(): MessageTransfer;
+  /** The list behind EHLO without AUTH. */
+  announced(): Promise<readonly string[]>;
   /** RSET, and EHLO or HELO again. */
   reset(): Promise<void>;
   /** A reason to say goodbye now, between two commands. */
@@ -35,58 +40,28 @@ export interface Conversation {
 /** Marks an enhanced code in smtp-server's `context`, where it passes command names in capitals. */
 const given = 'given:';
 
-/** As smtp-server counts unknown commands. */
-const errorsBeforeClose = 10;
 const tooManyErrors: ClientReply = { code: 421, enhanced: '4.7.0', text: 'Too many errors' };
+const notForBrowsers: ClientReply = { code: 421, enhanced: '4.7.0', text: 'HTTP requests not allowed' };
+const noChunking: ClientReply = { code: 502, enhanced: '5.5.1', text: 'CHUNKING is not offered' };
 
-/** RFC 5321 4.5.3.2.7: a server waits at least this long for a command. */
-const idleMs = 5 * 60_000;
-
-/** One `smtp-server` for all connections; it never listens. */
-export class ClientLegs extends SMTPServer {
-  constructor(options: { readonly hostname: string; readonly messageBytes: number }) {
-    super({
-      name: options.hostname,
-      // TLS is the listener's: `secured` says that it is done.
-      secure: true,
-      secured: true,
-      logger: false,
-      size: options.messageBytes,
-      socketTimeout: idleMs,
-      authMethods: [...offeredMechanisms],
-      authOptional: false,
-      authRequiredMessage: 'Authentication required',
-      heloResponse: '%s',
-      hideENHANCEDSTATUSCODES: false,
-      // Announced only when every backend has them and they are relayed (wire 73).
-      hideSMTPUTF8: true,
-      hideDSN: true,
-      hideREQUIRETLS: true,
-      // PTR names are the client's to choose, and asking for them delays the greeting (wire 89).
-      disableReverseLookup: true,
-      // It also counts the lines of an AUTH exchange; failed logins have their own, lower limit.
-      maxAllowedUnauthenticatedCommands: 30,
-      disabledCommands: ['HELP', 'WIZ', 'SHELL', 'KILL', 'LHLO', 'XCLIENT', 'XFORWARD'],
-    });
-    // Of single connections, long gone; the door hears of them by `closed`.
-    this.on('error', () => {});
-  }
-
-  /** Greets the client and serves it from then on. */
-  admit(connection: Connection, conversation: Conversation): ClientLeg {
-    const leg = new ClientLeg(this, connection, conversation);
-    this.connections.add(leg);
-    leg.on('error', (error) => this._onError(error));
-    leg.init();
-    return leg;
-  }
+/** What all connections of a door share: one `smtp-server`, which never listens. */
+export interface LegServer extends SMTPServer {
+  readonly bareNewlines: BareNewlines;
 }
 
 /** The client's side of one connection. */
 export class ClientLeg extends SMTPConnection {
   readonly #conversation: Conversation;
+  readonly #isGreeted: boolean;
+  readonly #replies: ReplyQueue;
+  #transfer: MessageTransfer | null = null;
 
-  constructor(server: ClientLegs, { socket, peer, sessionId }: Connection, conversation: Conversation) {
+  constructor(
+    server: LegServer,
+    { socket, peer, sessionId }: Connection,
+    conversation: Conversation,
+    isGreeted: boolean,
+  ) {
     super(server, socket, {
       id: sessionId,
       remoteAddress: peer.address,
@@ -95,6 +70,11 @@ export class ClientLeg extends SMTPConnection {
       localPort: peer.localPort,
     });
     this.#conversation = conversation;
+    this.#isGreeted = isGreeted;
+    this.#replies = new ReplyQueue(smtpLimits.pipelinedCommands, (reply) => {
+      this.say(reply);
+      if (this.#replies.isEmpty) this.#sayGoodbye();
+    });
   }
 
   /** Answers outside of a command; 421 closes. Nothing once the client is gone. */
@@ -103,7 +83,6 @@ export class ClientLeg extends SMTPConnection {
     this.send(reply.code, reply.text, `${given}${reply.enhanced}`);
   }
 
-  /** Both directions, at once. */
   destroy(): void {
     this._socket.destroy();
   }
@@ -113,18 +92,49 @@ export class ClientLeg extends SMTPConnection {
     this._setListeners(() => this.connectionReady());
   }
 
-  // A line and a read at most are held of a client that has not logged in (S-03).
-  override _createParser(): SMTPStream {
-    const parser = new SMTPStream({ maxCommandLength: smtpLimits.inputLineBytes, highWaterMark: 16_384 });
+  override _sendGreeting(): void {
+    if (!this.#isGreeted) super._sendGreeting();
+  }
+
+  override _createParser(): CommandStream {
+    // Called by the constructor of the base, when nothing of ours is set.
+    const parser = new CommandStream((this._server as LegServer).bareNewlines);
     parser.oncommand = (command, callback) => this._onCommand(command, callback);
     parser.on('error', (error) => this.send(421, error.message));
     // Its own listener would run the line that a vanished client did not finish.
     parser.removeAllListeners('finish');
     parser.on('finish', () => {
-      if (parser._dataMode) this.destroy();
+      if (parser.isInMessage) this.destroy();
       else this.close();
     });
     return parser;
+  }
+
+  // smtp-server 7: MAIL and RCPT that came together go to the backend together; whatever else comes waits for their replies.
+  override _onCommand(command: Buffer, callback?: () => void): void {
+    if (isForeignProtocol(command)) {
+      this.say(notForBrowsers);
+      return;
+    }
+    const verb = command.toString('latin1', 0, 5).toUpperCase();
+    if (this._nextHandler === false && verb === 'BDAT ') {
+      // What follows it is not a command (smtp-server 1).
+      this.say(noChunking);
+      this.close();
+      return;
+    }
+    const isEnvelope = verb === 'MAIL ' || verb === 'RCPT ';
+    if (isEnvelope && this.session.user) super._onCommand(command, callback);
+    else this.#replies.whenEmpty(() => super._onCommand(command, callback));
+  }
+
+  // RFC 5321 4.5.3.2: the clock of the client stands while it waits for us.
+  override _onTimeout(): void {
+    const isOurTurn =
+      this._handlerPending || !this.#replies.isEmpty || this.#stream?.isWaitingForSink === true;
+    if (this._closing) super._onTimeout();
+    else if (isOurTurn) this._armTimeout();
+    else this.say({ code: 421, enhanced: '4.4.2', text: 'Timeout' });
   }
 
   // smtp-server 3, wire 83: the enhanced code of a reply of ours is said, and said once.
@@ -139,53 +149,57 @@ export class ClientLeg extends SMTPConnection {
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const lines = Array.isArray(data) ? data : [data ?? ''];
     const isOwn = typeof context === 'string' && context.startsWith(given);
-    const closing = `${given}${lines[0]?.startsWith('Timeout') ? '4.4.2' : '4.7.0'}`;
-    const enhanced = this._getEnhancedStatusCode(code, code === 421 && !isOwn ? closing : context);
+    const enhanced = this._getEnhancedStatusCode(code, code === 421 && !isOwn ? `${given}4.7.0` : context);
     if (this._socket.writable) this._socket.write(encodeReply(code, enhanced, lines));
     if (code === 421) this.close();
   }
 
-  // smtp-server 9, wire 80: scanners and printers send no name, or one with spaces.
+  // smtp-server 2, 9, wire 80: the list of every moment; scanners and printers send no name, or one with spaces.
   override handler_EHLO(command: Buffer, callback: () => void): void {
-    this.#greet(command, (line) => super.handler_EHLO(line, callback));
+    void this.#greet(command, 'EHLO').then(async () => {
+      const auth = this.session.user ? [] : [`AUTH ${offeredMechanisms.join(' ')}`];
+      const announced = await this.#conversation.announced();
+      this.send(250, [this.name, ...announced, ...auth], false);
+      this.#next(callback);
+    });
   }
 
   override handler_HELO(command: Buffer, callback: () => void): void {
-    this.#greet(command, (line) => super.handler_HELO(line, callback));
+    void this.#greet(command, 'HELO').then(() => {
+      this.send(250, this.name, false);
+      this.#next(callback);
+    });
   }
 
   // smtp-server 11: strict base64, bytes instead of UTF-8, the authcid and nothing in its place.
   override handler_AUTH(command: Buffer, callback: () => void): void {
     if (this.session.user) {
-      this.#answer(
-        Promise.resolve({ code: 503, enhanced: '5.5.1', text: 'Already authenticated' }),
-        callback,
-      );
-      return;
+      this.#answer({ code: 503, enhanced: '5.5.1', text: 'Already authenticated' }, callback);
+    } else {
+      this.#authenticate(beginAuth(command), callback);
     }
-    this.#authenticate(beginAuth(command), callback);
   }
 
   // smtp-server 4, 8: the backend's own reply, and the address as the client wrote it.
   override handler_MAIL(command: Buffer, callback: () => void): void {
-    this.#answer(this.#conversation.mail(command), callback);
+    this.#replies.add(this.#conversation.mail(command), callback);
   }
 
   override handler_RCPT(command: Buffer, callback: () => void): void {
-    this.#answer(this.#conversation.rcpt(command), callback);
+    this.#replies.add(this.#conversation.rcpt(command), callback);
   }
 
   // smtp-server 5: 354 only after the backend's.
   override handler_DATA(_command: Buffer, callback: () => void): void {
     void this.#conversation.data().then((refusal) => {
-      if (refusal !== null) this.#answer(Promise.resolve(refusal), callback);
+      if (refusal !== null) this.#answer(refusal, callback);
       else void this.#receive(callback);
     });
   }
 
   // smtp-server 12, RFC 5321 7.3: neither yes nor no.
   override handler_VRFY(_command: Buffer, callback: () => void): void {
-    this.#answer(Promise.resolve({ code: 252, enhanced: '2.0.0', text: 'Cannot verify' }), callback);
+    this.#answer({ code: 252, enhanced: '2.0.0', text: 'Cannot verify' }, callback);
   }
 
   // smtp-server 6: the backend is told.
@@ -195,22 +209,29 @@ export class ClientLeg extends SMTPConnection {
 
   override close(): void {
     super.close();
-    this.#conversation.closed();
+    this.#gone();
   }
 
   override _onClose(): void {
     super._onClose();
+    this.#gone();
+  }
+
+  get #stream(): CommandStream | null {
+    return this._parser instanceof CommandStream ? this._parser : null;
+  }
+
+  #gone(): void {
+    this.#transfer?.abandon();
     this.#conversation.closed();
   }
 
-  #greet(command: Buffer, proceed: (line: Buffer) => void): void {
-    const [, verb = '', name = ''] = /^(\S+)\s*(.*)$/s.exec(command.toString('latin1').trimEnd()) ?? [];
-    const extended = verb.toUpperCase() === 'EHLO';
-    this.#conversation.greeted(name.slice(0, smtpLimits.heloBytes), extended);
-    const word = name.replace(/[^\x21-\x7e]/g, '-').slice(0, smtpLimits.heloBytes);
-    void this.#conversation
-      .reset()
-      .then(() => proceed(Buffer.from(`${verb} ${word === '' ? 'unknown' : word}`)));
+  async #greet(command: Buffer, verb: 'EHLO' | 'HELO'): Promise<void> {
+    const name = command.toString('latin1', verb.length).trim().slice(0, smtpLimits.heloBytes);
+    this.#conversation.greeted(name, verb === 'EHLO');
+    this.hostNameAppearsAs = name === '' ? 'unknown' : name;
+    await this.#conversation.reset();
+    this._resetSession();
   }
 
   #authenticate(step: AuthStep, callback: () => void): void {
@@ -223,7 +244,7 @@ export class ClientLeg extends SMTPConnection {
       case 'refused':
         // smtp-server 10: free to send, so they count like unknown commands.
         this._unrecognizedCommands++;
-        this.say(this._unrecognizedCommands < errorsBeforeClose ? step.reply : tooManyErrors);
+        this.say(this._unrecognizedCommands < smtpLimits.errors ? step.reply : tooManyErrors);
         callback();
         return;
       case 'credentials':
@@ -242,36 +263,38 @@ export class ClientLeg extends SMTPConnection {
   }
 
   async #receive(callback: () => void): Promise<void> {
-    const parser = this._parser;
-    if (parser === false || this._closing) {
+    const stream = this.#stream;
+    if (stream === null || this._closing) {
       callback();
       return;
     }
-    const content = parser.startDataMode();
-    this._dataStream = content;
+    const transfer = this.#conversation.message();
+    this.#transfer = transfer;
+    stream.receive(transfer);
     this.send(354, 'End data with <CR><LF>.<CR><LF>');
     callback();
-    const reply = await this.#conversation.message(content);
-    this._dataStream = false;
+    const reply = await transfer.done;
+    this.#transfer = null;
     if (reply !== null) this.say(reply);
     this._unrecognizedCommands = 0;
     this._resetSession();
-    this.#next(() => {
-      if (this._parser) this._parser.continue();
-    });
+    this.#next(() => stream.continue());
   }
 
-  #answer(reply: Promise<ClientReply>, callback: () => void): void {
-    void reply.then((said) => {
+  #answer(reply: ClientReply | Promise<ClientReply>, callback: () => void): void {
+    void Promise.resolve(reply).then((said) => {
       this.say(said);
       this.#next(callback);
     });
   }
 
-  /** Lets the next command in, unless it is time to go. */
   #next(callback: () => void): void {
+    this.#sayGoodbye();
+    callback();
+  }
+
+  #sayGoodbye(): void {
     const goodbye = this.#conversation.goodbye();
     if (goodbye !== null) this.say(goodbye);
-    callback();
   }
 }

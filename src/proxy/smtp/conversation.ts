@@ -1,6 +1,7 @@
 import type { VerifiedLogin } from '../../credentials/verifier.ts';
 import type { ForwardedPeer } from '../../protocol/forwarded-peer.ts';
 import type { AuthStep } from '../../protocol/smtp/auth-exchange.ts';
+import { announced } from '../../protocol/smtp/extensions.ts';
 import { smtpLimits } from '../../protocol/smtp/limits.ts';
 import type { ClientReply } from '../../protocol/smtp/reply.ts';
 import { openSubmission } from '../../upstream/submission.ts';
@@ -9,8 +10,13 @@ import type { Upstream } from '../../upstream/upstreams.ts';
 import type { Connection, DoorParts } from '../door/door.ts';
 import type { LiveSession } from '../live-session.ts';
 import { type LoginResult, logIn } from '../login.ts';
-import type { ClientLeg, ClientLegs, Conversation } from './client-leg.ts';
+import { ClearLeg } from './clear-leg.ts';
+import type { ClientLeg, Conversation } from './client-leg.ts';
+import type { ClientLegs } from './client-legs.ts';
+import type { MessageTransfer } from './message-transfer.ts';
+import type { Offers } from './offers.ts';
 import { Relay } from './relay.ts';
+import type { SubmissionPolicies } from './submission-policy.ts';
 
 const timeout: ClientReply = { code: 421, enhanced: '4.4.2', text: 'Timeout' };
 const shuttingDown: ClientReply = { code: 421, enhanced: '4.3.2', text: 'Server shutting down' };
@@ -24,13 +30,23 @@ const loggedIn: ClientReply = { code: 235, enhanced: '2.7.0', text: 'Authenticat
 /** The client leg lets nobody in here; an answer is needed all the same. */
 const anonymous: ClientReply = { code: 530, enhanced: '5.7.0', text: 'Authentication required' };
 
+/** What the conversations of a door share. */
+export interface Shared {
+  readonly legs: ClientLegs;
+  readonly offers: Offers;
+  readonly policies: SubmissionPolicies;
+}
+
 /** One client: what its leg asks is answered, has it logged in, and then goes to the relay. */
 export class SmtpConversation implements Conversation {
   readonly #parts: DoorParts;
-  readonly #connection: Connection;
+  readonly #shared: Shared;
+  #connection: Connection;
   readonly #onClosed: () => void;
   readonly #gone = new AbortController();
   readonly #deadline: NodeJS.Timeout;
+  /** Before STARTTLS, where there is such a time. */
+  #clear: ClearLeg | null = null;
   #leg: ClientLeg | null = null;
   #helo: ForwardedPeer['helo'] = null;
   #failures = 0;
@@ -39,21 +55,41 @@ export class SmtpConversation implements Conversation {
   #isDraining = false;
   #isClosed = false;
 
-  constructor(parts: DoorParts, connection: Connection, onClosed: () => void) {
+  constructor(parts: DoorParts, shared: Shared, connection: Connection, onClosed: () => void) {
     this.#parts = parts;
+    this.#shared = shared;
     this.#connection = connection;
     this.#onClosed = onClosed;
     // Whatever trickles in: nobody stays without a login (wire 151).
-    this.#deadline = setTimeout(() => this.#leg?.say(timeout), parts.config.limits.loginTimeMs);
+    this.#deadline = setTimeout(() => {
+      this.#clear?.expire();
+      this.#leg?.say(timeout);
+    }, parts.config.limits.loginTimeMs);
   }
 
-  begin(legs: ClientLegs): void {
-    this.#leg = legs.admit(this.#connection, this);
+  begin(): void {
+    if (this.#connection.security !== 'clear') {
+      this.#leg = this.#shared.legs.admit(this.#connection, this, { isGreeted: false });
+      return;
+    }
+    this.#clear = new ClearLeg(this.#connection, this.#parts.config.hostname, {
+      secured: (connection) => this.#secured(connection),
+      closed: () => this.closed(),
+    });
+    this.#clear.begin();
+  }
+
+  #secured(connection: Connection): void {
+    this.#clear = null;
+    this.#connection = connection;
+    this.#leg = this.#shared.legs.admit(connection, this, { isGreeted: true });
+    if (this.#isDraining) this.#leg.say(shuttingDown);
   }
 
   /** A transaction under way is finished first; {@link goodbye} then ends the session. */
   drain(): void {
     this.#isDraining = true;
+    this.#clear?.drain();
     if (this.#relay?.isInTransaction !== true) this.#leg?.say(shuttingDown);
   }
 
@@ -66,6 +102,7 @@ export class SmtpConversation implements Conversation {
   #cut(reason: string): void {
     this.#gone.abort();
     this.#relay?.cut();
+    this.#clear?.destroy();
     this.#leg?.say(reason === 'shutdown' ? shuttingDown : sessionEnded);
   }
 
@@ -105,11 +142,18 @@ export class SmtpConversation implements Conversation {
     return this.#relay === null ? anonymous : await this.#relay.data();
   }
 
-  async message(content: Parameters<Conversation['message']>[0]): Promise<ClientReply | null> {
-    if (this.#relay === null) return anonymous;
-    const reply = await this.#relay.message(content);
-    if (this.#isClosed) this.#leave();
-    return reply;
+  message(): MessageTransfer {
+    // Only a relay's data() opens a message.
+    if (this.#relay === null) throw new Error('a message without a login');
+    const transfer = this.#relay.receive();
+    void transfer.done.then(() => {
+      if (this.#isClosed) this.#leave();
+    });
+    return transfer;
+  }
+
+  async announced(): Promise<readonly string[]> {
+    return announced(await this.#shared.offers.current(), this.#parts.config.limits.messageBytes);
   }
 
   async reset(): Promise<void> {
@@ -138,6 +182,7 @@ export class SmtpConversation implements Conversation {
       peer: { ...peer, sessionId, helo: this.#helo },
       signal,
     });
+    this.#shared.offers.seen(login.backend, link.extensions);
     if (upstream.backend.forward.xclient && !link.isAnnounced) {
       logger.warn({ backend: login.backend }, 'backend offers no XCLIENT to this gateway');
     }
@@ -165,8 +210,10 @@ export class SmtpConversation implements Conversation {
   #relayFor(session: LiveSession, submission: SubmissionLink, upstream: Upstream): Relay {
     return new Relay({
       submission,
+      policy: this.#shared.policies(session.login, this.#connection.logger),
       reopen: () => this.#open(upstream, session.login, this.#gone.signal),
       limits: this.#parts.config.limits,
+      maxBytes: session.login.fence.maxBytes,
       logger: this.#connection.logger,
       onUpstreamError: (error) => session.report(error),
       onTraffic: (bytes) => session.count(bytes),

@@ -1,53 +1,58 @@
-import type { Readable } from 'node:stream';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../observability/logger.ts';
-import { parseMail, parseRcpt, type Refused, tooBig } from '../../protocol/smtp/envelope.ts';
-import { type ClientReply, describeReply, forClient, type Reply } from '../../protocol/smtp/reply.ts';
+import {
+  type MailOrder,
+  parseMail,
+  parseRcpt,
+  type RcptOrder,
+  unsupported,
+} from '../../protocol/smtp/envelope.ts';
+import { missingExtension } from '../../protocol/smtp/envelope-line.ts';
+import type { ClientReply, Reply } from '../../protocol/smtp/reply.ts';
 import type { SubmissionLink } from '../../upstream/submission-link.ts';
 import { UpstreamError } from '../../upstream/upstream-error.ts';
+import { BackendAnswers, type BackendAnswersParts, lost, noEightBit } from './backend-answers.ts';
+import { MessageTransfer } from './message-transfer.ts';
+import type { SubmissionPolicy } from './submission-policy.ts';
+import { Transaction } from './transaction.ts';
 
 /** What a relay needs of its session. */
-export interface RelayParts {
+export interface RelayParts extends BackendAnswersParts {
   /** Logged in, no transaction begun. */
   readonly submission: SubmissionLink;
   /** Another connection in its place. Rejects with {@link UpstreamError}. */
   readonly reopen: () => Promise<SubmissionLink>;
+  readonly policy: SubmissionPolicy;
   readonly limits: Pick<Config['limits'], 'messageBytes' | 'recipients'>;
+  /** Of the app password's fence, held while the message streams: a declared SIZE is only a promise. */
+  readonly maxBytes: number | null;
   readonly logger: Logger;
-  /** Counts it; called once for each. */
-  readonly onUpstreamError: (error: UpstreamError) => void;
   readonly onTraffic: (bytes: { readonly bytesUp: number; readonly bytesDown: number }) => void;
 }
 
-interface Transaction {
-  attempted: number;
-  accepted: number;
-}
-
-const lost: ClientReply = { code: 451, enhanced: '4.4.2', text: 'Connection to the mail server was lost' };
-const noEightBit: ClientReply = {
-  code: 554,
-  enhanced: '5.6.3',
-  text: 'The mail server takes no 8-bit messages',
-};
-const unfit: ClientReply = { code: 550, enhanced: '5.6.0', text: 'Message contains a NUL character' };
+const needMail = badSequence('Need MAIL command');
+const tooManyRecipients: ClientReply = { code: 452, enhanced: '4.5.3', text: 'Too many recipients' };
 
 /**
  * One logged-in client's transactions, one to one on the backend: nothing is answered before the backend answered it,
- * nothing is kept. What went wrong between the two of us is 451, never a refusal of the client's credential.
+ * nothing is kept. MAIL and RCPT may come without waiting; answers are promises, in the order of their commands.
  */
 export class Relay {
   readonly #parts: RelayParts;
+  readonly #answers: BackendAnswers;
   #submission: SubmissionLink;
   #transaction: Transaction | null = null;
   /** A connection that has carried a transaction may have been closed for idling; a new one has no excuse. */
   #hasBeenUsed = false;
+  /** The order before is on its way or refused: the policy is asked, and the backend told, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
   #isStreaming = false;
   #messages = 0;
   #ended = false;
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
+    this.#answers = new BackendAnswers(parts);
     this.#submission = parts.submission;
   }
 
@@ -69,81 +74,85 @@ export class Relay {
     const order = parseMail(line, this.#parts.limits);
     if (order.kind === 'refused') return order.reply;
     if (this.#transaction !== null) return badSequence('Nested MAIL command');
-    return await this.#exchange(async () => {
-      if (this.#submission.isOver) await this.#reopen();
-      // RFC 6152 3: what was promised here and cannot be passed on is refused.
-      if (order.body === '8BITMIME' && !this.#submission.extensions.has('8BITMIME')) return noEightBit;
-      let reply = await this.#tryMail(order);
-      // Backends close what idles (Postfix after 5 minutes), and MAIL may be said twice: it has no effect.
-      if (reply === null || (reply.code === 421 && this.#hasBeenUsed)) {
-        await this.#reopen();
-        reply = await this.#submission.envelope(order);
-      }
-      this.#hasBeenUsed = true;
-      if (reply.code < 300) this.#transaction = { attempted: 0, accepted: 0 };
-      return this.#relayed(reply);
-    });
+    if (this.#ended) return lost;
+    const transaction = new Transaction(order.smtpUtf8);
+    this.#transaction = transaction;
+    const reply = await this.#inTurn(
+      async (policy) => {
+        const refusal = this.#unfit(order) ?? (await policy.mail(order));
+        transaction.isAllowed = refusal === null;
+        return refusal;
+      },
+      () => {
+        const begun = this.#begin(order);
+        transaction.begun = begun.catch(() => undefined);
+        return begun;
+      },
+    );
+    if (reply.code >= 300) this.#close(transaction);
+    return reply;
   }
 
   async rcpt(line: Buffer): Promise<ClientReply> {
-    const order = parseRcpt(line);
-    if (order.kind === 'refused') return order.reply;
     const transaction = this.#transaction;
-    if (transaction === null) return badSequence('Need MAIL command');
+    const order = parseRcpt(line, { smtpUtf8: transaction?.smtpUtf8 ?? false });
+    if (order.kind === 'refused') return order.reply;
+    if (transaction === null) return needMail;
     transaction.attempted++;
-    if (transaction.accepted >= this.#parts.limits.recipients) {
-      return { code: 452, enhanced: '4.5.3', text: 'Too many recipients' };
-    }
-    return await this.#exchange(async () => {
-      const reply = await this.#submission.envelope(order);
-      if (reply.code < 300) transaction.accepted++;
-      return this.#relayed(reply);
-    });
+    const reply = await transaction.recipient(this.#parts.limits.recipients, () =>
+      this.#inTurn(
+        async (policy) => (transaction.isAllowed ? await policy.rcpt(order) : needMail),
+        () => this.#recipient(order, transaction),
+      ),
+    );
+    return reply ?? tooManyRecipients;
   }
 
-  /** null: the backend said 354, and {@link message} follows. */
+  /** null: the backend said 354, and {@link receive} follows. Asked when MAIL and RCPT have their answers. */
   async data(): Promise<ClientReply | null> {
     const transaction = this.#transaction;
-    if (transaction === null) return badSequence('Need MAIL command');
+    if (transaction === null) return needMail;
     if (transaction.attempted === 0) return badSequence('Need RCPT command');
     if (transaction.accepted === 0 && !this.#submission.isOver) {
       return { code: 554, enhanced: '5.5.1', text: 'No valid recipients' };
     }
-    let isOpen = false;
-    const refusal = await this.#exchange(async () => {
+    const refusal = await this.#answered(async () => {
+      // What a lost connection had accepted cannot be taken up by another.
+      if (this.#submission.isOver) return lost;
       const reply = await this.#submission.data();
-      isOpen = reply.code === 354;
-      return this.#relayed(reply);
+      return reply.code === 354 ? null : this.#answers.relayed(reply);
     });
-    if (isOpen) return null;
-    await this.reset();
+    if (refusal !== null) await this.reset();
     return refusal;
   }
 
-  /**
-   * Streams the message to the backend and answers with its final reply. Reads `content` to its end whatever happens,
-   * because the client hears nothing before. null where the client went away: the backend then has no end of data.
-   */
-  async message(content: Readable): Promise<ClientReply | null> {
+  /** Begins to take the message. Its `done` is the reply of the backend, or ours. */
+  receive(): MessageTransfer {
     this.#isStreaming = true;
-    const reply = await this.#stream(content);
-    this.#isStreaming = false;
-    this.#transaction = null;
-    if (this.#ended) this.#leave();
-    return reply;
+    const { policy, limits, maxBytes, logger } = this.#parts;
+    const transfer = new MessageTransfer({
+      submission: this.#submission,
+      policy,
+      messageBytes: Math.min(limits.messageBytes, maxBytes ?? limits.messageBytes),
+      answers: this.#answers,
+      logger,
+      isEnded: () => this.#ended,
+    });
+    void transfer.done.then((reply) => this.#received(reply));
+    return transfer;
   }
 
   /** Ends the transaction here and on the backend. */
   async reset(): Promise<void> {
-    if (this.#transaction === null) return;
-    this.#transaction = null;
+    const transaction = this.#transaction;
+    if (transaction === null) return;
+    this.#close(transaction);
     if (this.#submission.isOver) return;
-    try {
+    await this.#answered(async () => {
       const reply = await this.#submission.reset();
       if (reply.code >= 300) this.#submission.cut();
-    } catch (error) {
-      this.#fault(error);
-    }
+      return null;
+    });
   }
 
   /** Leaves the backend in order: a message whose end the client has sent is still delivered. */
@@ -161,28 +170,46 @@ export class Relay {
     if (!wasEnded && !this.#isStreaming) this.#leave();
   }
 
-  async #stream(content: Readable): Promise<ClientReply | null> {
-    const submission = this.#submission;
-    const limit = this.#parts.limits.messageBytes;
-    let bytes = 0;
-    let verdict: ClientReply | null = null;
-    try {
-      for await (const chunk of content as AsyncIterable<Buffer>) {
-        bytes += chunk.length;
-        verdict ??= bytes > limit ? this.#tooBig(submission) : await this.#pass(submission, chunk);
-        // Reading on is a courtesy: clients hear a refusal only when they have sent everything.
-        if (bytes > 2 * limit) return { code: 421, enhanced: '4.7.0', text: 'Message too big' };
-      }
-    } catch {
-      // Only `content` throws here: the client is gone, and a final dot would deliver half of its message (wire 100).
-      submission.cut();
-      return null;
+  /** Asks the policy, then sends; the answer comes when it comes, and the next order does not wait for it. */
+  async #inTurn(
+    ask: (policy: SubmissionPolicy) => Promise<ClientReply | null>,
+    send: () => Promise<ClientReply>,
+  ): Promise<ClientReply> {
+    const before = this.#turn;
+    const sent = (async () => {
+      await before;
+      const refusal = await ask(this.#parts.policy);
+      return { answer: refusal === null ? this.#answered(send) : Promise.resolve(refusal) };
+    })();
+    this.#turn = sent.catch(() => undefined);
+    const turn = await this.#answered(async () => await sent);
+    return 'answer' in turn ? await turn.answer : turn;
+  }
+
+  /** RFC 6152 3: what the backend cannot pass on as it was declared is refused. */
+  #unfit(order: MailOrder): ClientReply | null {
+    if (this.#submission.isOver) return null;
+    const missing = missingExtension(order, this.#submission.extensions);
+    if (missing === null) return null;
+    return missing === '8BITMIME' ? noEightBit : unsupported.reply;
+  }
+
+  async #begin(order: MailOrder): Promise<ClientReply> {
+    if (this.#submission.isOver) await this.#reopen();
+    const unfit = this.#unfit(order);
+    if (unfit !== null) return unfit;
+    let reply = await this.#tryMail(order);
+    // Backends close what idles (Postfix after 5 minutes), and MAIL may be said twice: it has no effect.
+    if (reply === null || (reply.code === 421 && this.#hasBeenUsed)) {
+      await this.#reopen();
+      reply = await this.#submission.envelope(order);
     }
-    return verdict ?? (await this.#finish(submission));
+    this.#hasBeenUsed = true;
+    return this.#answers.relayed(reply);
   }
 
   /** null: closed, perhaps long before. */
-  async #tryMail(order: Exclude<ReturnType<typeof parseMail>, Refused>): Promise<Reply | null> {
+  async #tryMail(order: MailOrder): Promise<Reply | null> {
     try {
       return await this.#submission.envelope(order);
     } catch (error) {
@@ -192,43 +219,51 @@ export class Relay {
     }
   }
 
-  async #pass(submission: SubmissionLink, chunk: Buffer): Promise<ClientReply | null> {
+  async #recipient(order: RcptOrder, transaction: Transaction): Promise<ClientReply> {
+    const submission = this.#submission;
+    let failure: unknown = null;
     try {
-      const progress = await submission.write(chunk);
-      switch (progress.kind) {
-        case 'taken':
-          return null;
-        case 'refused':
-          return this.#relayed(progress.reply);
-        case 'unfit':
-          return unfit;
-        default:
-          return progress satisfies never;
-      }
+      if (!submission.isOver) return await this.#sendRecipient(order, submission);
     } catch (error) {
-      return this.#fault(error);
+      failure = error;
     }
+    // MAIL, just before, may have found the connection closed for idling and said itself again on another.
+    await transaction.begun;
+    if (this.#submission === submission) {
+      if (failure !== null) throw failure;
+      return lost;
+    }
+    return transaction === this.#transaction ? await this.#sendRecipient(order, this.#submission) : needMail;
   }
 
-  #tooBig(submission: SubmissionLink): ClientReply {
-    submission.cut();
-    return tooBig.reply;
+  async #sendRecipient(order: RcptOrder, submission: SubmissionLink): Promise<ClientReply> {
+    if (missingExtension(order, submission.extensions) !== null) return unsupported.reply;
+    return this.#answers.relayed(await submission.envelope(order));
   }
 
-  async #finish(submission: SubmissionLink): Promise<ClientReply> {
-    // What was lost before the end of data was not delivered, whatever had been sent.
-    const late = await this.#pass(submission, Buffer.alloc(0));
-    if (late !== null) return late;
+  #received(reply: ClientReply | null): void {
+    const transaction = this.#transaction;
+    this.#isStreaming = false;
+    if (reply !== null && reply.code < 300) {
+      this.#messages++;
+      this.#tell((policy) => policy.accepted(transaction?.accepted ?? 0));
+    }
+    if (transaction !== null) this.#close(transaction);
+    if (this.#ended) this.#leave();
+  }
+
+  #close(transaction: Transaction): void {
+    if (this.#transaction === transaction) this.#transaction = null;
+    if (transaction.isAllowed) this.#tell((policy) => policy.closed());
+    transaction.isAllowed = false;
+  }
+
+  /** A fault of the policy's is logged, and changes no answer that the backend has given. */
+  #tell(talk: (policy: SubmissionPolicy) => void): void {
     try {
-      const reply = await submission.finish();
-      if (reply.code < 300) this.#messages++;
-      return this.#relayed(reply);
+      talk(this.#parts.policy);
     } catch (error) {
-      // Wire 99: the client sends it again, and somebody may ask why it came twice.
-      this.#parts.logger.warn(
-        'message possibly delivered: the backend was lost between end of data and reply',
-      );
-      return this.#fault(error);
+      this.#answers.failed(error, this.#ended);
     }
   }
 
@@ -242,38 +277,20 @@ export class Relay {
   }
 
   #leave(): void {
+    if (this.#transaction !== null) this.#close(this.#transaction);
     this.#submission.quit();
     this.#parts.onTraffic(this.#submission.counts);
   }
 
-  async #exchange(talk: () => Promise<ClientReply>): Promise<ClientReply> {
-    // What a lost connection had accepted cannot be taken up by another.
-    if (this.#ended || (this.#transaction !== null && this.#submission.isOver)) return lost;
+  async #answered<T>(talk: () => Promise<T>): Promise<T | ClientReply> {
+    if (this.#ended) return lost;
     try {
       return await talk();
     } catch (error) {
-      return this.#fault(error);
+      const reply = this.#answers.failed(error, this.#ended);
+      if (reply !== lost) this.#submission.cut();
+      return reply;
     }
-  }
-
-  #fault(error: unknown): ClientReply {
-    if (!(error instanceof UpstreamError)) {
-      this.#parts.logger.error({ err: error }, 'SMTP relay failed by a fault');
-      this.#submission.cut();
-      return { code: 421, enhanced: '4.3.0', text: 'Internal error' };
-    }
-    if (!this.#ended) this.#parts.onUpstreamError(error);
-    return lost;
-  }
-
-  /** The backend's reply as the client gets it. */
-  #relayed(reply: Reply): ClientReply {
-    // These speak of a login, and the backend's login is ours: the client would ask for its password (wire 81).
-    if ([530, 534, 535, 538].includes(reply.code)) {
-      this.#parts.logger.error({ reply: describeReply(reply) }, 'backend asks the gateway to log in again');
-      return { code: 451, enhanced: '4.3.0', text: 'Temporary failure of the mail server' };
-    }
-    return forClient(reply, `${Math.floor(reply.code / 100)}.0.0`);
   }
 }
 
