@@ -26,8 +26,9 @@ const below: Readonly<Record<string, readonly string[]>> = {
     'identity',
     'upstream',
   ],
+  control: ['config', 'observability', 'secret.ts', 'protocol', 'store', 'credentials'],
 };
-const top = ['main.ts', 'cli', 'demo'];
+const top = ['main.ts', 'assembly', 'cli', 'demo'];
 
 describe('layers', () => {
   it('import downward only', () => {

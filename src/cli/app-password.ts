@@ -1,36 +1,51 @@
 import type { Command } from 'commander';
-import { parseDuration } from '../config/schema.ts';
 import { formatAppPassword } from '../credentials/app-password.ts';
 import type { AppPasswordView } from '../credentials/app-passwords.ts';
-import type { Scope } from '../credentials/scope.ts';
+import { noFence } from '../credentials/fence.ts';
+import { addGrantOptions, changeOf, type GrantOptions } from './app-password-options.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { accountOf, type Workbench, withWorkbench } from './workbench.ts';
 
-interface CreateOptions extends CommonOptions {
+interface CreateOptions extends GrantOptions {
   readonly account: string;
   readonly label: string;
-  readonly scope?: string;
-  readonly network: readonly string[];
-  readonly expires?: string;
 }
 
-/** `app-password create｜list｜revoke`. */
+/** `app-password create｜update｜list｜show｜revoke`. */
 export function addAppPasswordCommands(program: Command, io: CommandIo): void {
   const group = program.command('app-password').description('the passwords that mail programs sign in with');
 
-  group
-    .command('create')
-    .description('make one and print it, this once')
-    .requiredOption('--account <address>', 'whose it is')
-    .requiredOption('--label <text>', 'what it is for, as the person will see it')
-    .option('--scope <list>', 'protocols it opens, of imap, smtp, pop3', 'imap,smtp')
-    .option('--network <cidr>', 'only from this network; give it several times for several', collect, [])
-    .option('--expires <duration>', 'ends by itself, such as 12h or 90d')
+  addGrantOptions(
+    group
+      .command('create')
+      .description('make one and print it, this once')
+      .requiredOption('--account <address>', 'whose it is')
+      .requiredOption('--label <text>', 'what it is for, as the person will see it'),
+    'imap,smtp',
+  )
     .addHelpText(
       'after',
-      '\nExample:\n  sallyport app-password create --account anna@example.com --label "Scanner, 2nd floor" --scope smtp\n',
+      '\nExample:\n  sallyport app-password create --account anna@example.com --label "Scanner, 2nd floor" --scope smtp --send-to example.com\n',
     )
     .action(async (_: unknown, command: Command) => create(command.optsWithGlobals(), io));
+
+  addGrantOptions(
+    group
+      .command('update <id>')
+      .description('change what one is good for, and end its live sessions where it is not the label alone')
+      .option('--label <text>', 'what it is for'),
+    undefined,
+  )
+    .addHelpText(
+      'after',
+      '\nWhat is not mentioned stays.\n\nExample:\n  sallyport app-password update ID --send-from scan@example.com --messages-per-hour 20\n',
+    )
+    .action(async (id: string, _: unknown, command: Command) => update(id, command.optsWithGlobals(), io));
+
+  group
+    .command('show <id>')
+    .description('one of them, with everything it is good for')
+    .action(async (id: string, _: unknown, command: Command) => show(id, command.optsWithGlobals(), io));
 
   group
     .command('list')
@@ -48,31 +63,17 @@ export function addAppPasswordCommands(program: Command, io: CommandIo): void {
     );
 }
 
-function collect(value: string, earlier: readonly string[]): readonly string[] {
-  return [...earlier, value];
-}
-
 async function create(options: CreateOptions, io: CommandIo): Promise<void> {
-  const scopes = (options.scope ?? 'imap,smtp').split(',').map((scope) => scope.trim());
-  const unknown = scopes.find((scope) => !isScope(scope));
-  if (unknown !== undefined) {
-    throw new CommandFailure(exitCode.usage, `--scope takes imap, smtp and pop3, not "${unknown}".`);
-  }
-  const expiresInMs = options.expires === undefined ? undefined : parseDuration(options.expires);
-  if (Number.isNaN(expiresInMs)) {
-    throw new CommandFailure(
-      exitCode.usage,
-      `--expires takes 30s, 15m, 12h or 90d, not "${options.expires}".`,
-    );
-  }
+  const { scopes = [], networks = [], expiresInMs, fence } = changeOf(options);
   await withWorkbench(options, io, async (bench) => {
     const account = await accountOf(bench, options.account);
     const made = await bench.appPasswords.create({
       account,
       label: options.label,
-      scopes: scopes.filter(isScope),
-      networks: options.network,
+      scopes,
+      networks,
       expiresInMs,
+      fence: { ...noFence, ...fence },
       createdBy: bench.operator,
     });
     switch (made.kind) {
@@ -111,6 +112,77 @@ async function create(options: CreateOptions, io: CommandIo): Promise<void> {
   });
 }
 
+async function update(id: string, options: GrantOptions, io: CommandIo): Promise<void> {
+  const bytes = idOf(id);
+  const change = changeOf(options);
+  if (Object.keys(change).length === 0) {
+    throw new CommandFailure(
+      exitCode.usage,
+      'Say what to change, such as --label TEXT or --send-to example.com.',
+    );
+  }
+  await withWorkbench(options, io, async (bench) => {
+    const { accountId } = await existing(bench, bytes);
+    const outcome = await bench.appPasswords.update(accountId, bytes, change, `changed by ${bench.operator}`);
+    switch (outcome.kind) {
+      case 'updated':
+        io.out(options.json === true ? json(describe(outcome.row)) : `${id} updated`);
+        return;
+      case 'invalid':
+        throw new CommandFailure(exitCode.usage, outcome.problem);
+      case 'not-found':
+        throw notFound(id);
+      case 'revoked':
+        throw new CommandFailure(exitCode.failed, `${id} is revoked; make a new one.`);
+      case 'altered':
+        throw new CommandFailure(
+          exitCode.failed,
+          `${id} is not as the gateway wrote it: somebody has changed the database by hand. Revoke it.`,
+        );
+      default:
+        outcome satisfies never;
+    }
+  });
+}
+
+async function show(id: string, options: CommonOptions, io: CommandIo): Promise<void> {
+  const bytes = idOf(id);
+  const work = async (bench: Workbench) => {
+    const view = describe(await existing(bench, bytes));
+    if (options.json === true) {
+      io.out(json(view));
+      return;
+    }
+    const { fence, ...rest } = view;
+    const set = fence === null ? [['fence', 'not understood by this version']] : Object.entries(fence);
+    const rows = [...Object.entries(rest), ...set].filter(([, value]) => value !== null);
+    for (const line of table(
+      ['what', 'value'],
+      rows.map((row) => row.map(String)),
+    ))
+      io.out(line);
+  };
+  await withWorkbench(options, io, work, 'read');
+}
+
+async function existing(bench: Workbench, id: Buffer): Promise<AppPasswordView> {
+  const view = await bench.appPasswords.find(id);
+  if (view === null) throw notFound(id.toString('hex'));
+  return view;
+}
+
+function idOf(text: string): Buffer {
+  if (/^[0-9a-f]{32}$/.test(text)) return Buffer.from(text, 'hex');
+  throw new CommandFailure(
+    exitCode.usage,
+    `"${text}" is not an id: 32 hexadecimal digits, see \`app-password list\`.`,
+  );
+}
+
+function notFound(id: string): CommandFailure {
+  return new CommandFailure(exitCode.failed, `There is no app password ${id}.`);
+}
+
 async function list(options: CommonOptions & { account: string }, io: CommandIo): Promise<void> {
   const work = async (bench: Workbench) => {
     const account = await accountOf(bench, options.account);
@@ -143,6 +215,7 @@ function describe(view: AppPasswordView) {
     state: view.state,
     scopes: view.scopes,
     networks: view.networks,
+    fence: view.fence,
     expiresAt: view.notAfter === null ? null : new Date(view.notAfter).toISOString(),
     createdAt: new Date(view.createdAt).toISOString(),
     createdBy: view.createdBy,
@@ -163,13 +236,7 @@ async function revoke(
   if (options.all === true && options.account === undefined) {
     throw new CommandFailure(exitCode.usage, '--all needs --account ADDRESS.');
   }
-  const malformed = ids.find((id) => !/^[0-9a-f]{32}$/.test(id));
-  if (malformed !== undefined) {
-    throw new CommandFailure(
-      exitCode.usage,
-      `"${malformed}" is not an id: 32 hexadecimal digits, see \`app-password list\`.`,
-    );
-  }
+  for (const id of ids) idOf(id);
   await withWorkbench(options, io, async (bench) => {
     const reason = `revoked by ${bench.operator}`;
     if (options.account !== undefined && options.all === true) {
@@ -184,7 +251,7 @@ async function revoke(
     }
     const outcomes: { id: string; outcome: string }[] = [];
     for (const id of ids) {
-      const bytes = Buffer.from(id, 'hex');
+      const bytes = idOf(id);
       const found = await bench.appPasswords.find(bytes);
       const outcome =
         found === null ? 'not-found' : await bench.appPasswords.revoke(found.accountId, bytes, reason);
@@ -196,8 +263,4 @@ async function revoke(
       throw new CommandFailure(exitCode.failed, 'Not every id was found.');
     }
   });
-}
-
-function isScope(text: string): text is Scope {
-  return text === 'imap' || text === 'smtp' || text === 'pop3';
 }

@@ -1,15 +1,20 @@
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
-import type { Socket } from 'node:net';
+import { databaseName } from '../config/database-schema.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Secrets } from '../config/secrets.ts';
+import { problemOfControlSocket } from '../control/socket-file.ts';
 import { KeyFileError, loadKeyFile } from '../credentials/key-file.ts';
 import { openRedis, type Redis } from '../credentials/redis.ts';
 import { errorText } from '../observability/error-text.ts';
-import { openDatabase, pendingMigrations } from '../store/database.ts';
-import { dial, type Leg } from '../upstream/dial.ts';
-import { createUpstreams } from '../upstream/upstreams.ts';
+import { loadSenderAliases } from '../proxy/smtp/sender-aliases.ts';
+import { openConfiguredDatabase } from '../store/configured-database.ts';
+import { pendingMigrations } from '../store/database.ts';
+import { isStoreOutage } from '../store/outage.ts';
+import type { Leg } from '../upstream/leg.ts';
+import { probe } from '../upstream/probe.ts';
+import { createUpstreams, type Upstream } from '../upstream/upstreams.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json } from './io.ts';
 import { configFileOf } from './workbench.ts';
 
@@ -31,6 +36,10 @@ export async function runCheck(
   } else {
     findings.push(...loaded.warnings.map((text): Finding => ({ level: 'warning', text })));
     findings.push(...(await checkKeys(loaded.config)));
+    const socket = problemOfControlSocket(loaded.config.stateDir);
+    if (socket !== null) findings.push({ level: 'problem', text: `state_dir: ${socket}` });
+    const { problems: aliases } = await loadSenderAliases(loaded.config.domains);
+    findings.push(...aliases.map((text): Finding => ({ level: 'problem', text })));
     if (options.connect === true) findings.push(...(await connectAll(loaded.config, loaded.secrets)));
   }
   const problems = findings.filter(({ level }) => level === 'problem').length;
@@ -57,22 +66,12 @@ async function checkKeys(config: Config): Promise<Finding[]> {
 }
 
 async function connectAll(config: Config, secrets: Secrets): Promise<Finding[]> {
-  const findings: Finding[] = [await askDatabase(config)];
+  const findings: Finding[] = [await askDatabase(config, secrets)];
   findings.push(...(await askRedis(config, secrets)));
   const upstreams = createUpstreams(config, secrets);
   for (const [name, upstream] of upstreams) {
-    for (const leg of ['imap', 'smtp'] as const) {
-      const where = `backends.${name}.${leg}`;
-      try {
-        const socket = await dial(upstream, leg, { signal: AbortSignal.timeout(answerTimeMs) });
-        try {
-          findings.push({ level: 'answer', text: `${where}: ${await greeting(socket, leg)}` });
-        } finally {
-          socket.destroy();
-        }
-      } catch (error) {
-        findings.push({ level: 'problem', text: `${where}: ${errorText(error)}` });
-      }
+    for (const leg of ['imap', 'smtp', 'pop3'] as const) {
+      if (upstream.backend[leg] !== null) findings.push(...(await askBackend(config, name, upstream, leg)));
     }
   }
   return findings;
@@ -80,32 +79,41 @@ async function connectAll(config: Config, secrets: Secrets): Promise<Finding[]> 
 
 const answerTimeMs = 10_000;
 
-async function greeting(socket: Socket, leg: Leg): Promise<string> {
-  socket.resume();
-  const [first] = (await once(socket, 'data', { signal: AbortSignal.timeout(answerTimeMs) })) as [Buffer];
-  const line = first.toString('latin1').split('\r\n', 1)[0] ?? '';
-  const isGreeting = leg === 'imap' ? line.startsWith('* OK') : line.startsWith('220');
-  if (!isGreeting)
-    throw new Error(`answered ${JSON.stringify(line.slice(0, 120))}, which is no ${leg} greeting`);
-  return line.slice(0, 120).replace(/[^\x20-\x7e]/g, '?');
+async function askBackend(config: Config, name: string, upstream: Upstream, leg: Leg): Promise<Finding[]> {
+  const where = `backends.${name}.${leg}`;
+  try {
+    const found = await probe(upstream, leg, {
+      hostname: config.hostname,
+      domains: Object.keys(config.domains),
+      signal: AbortSignal.timeout(answerTimeMs),
+    });
+    return found.map(({ level, text }) => ({ level, text: `${where}: ${text}` }));
+  } catch (error) {
+    return [{ level: 'problem', text: `${where}: ${errorText(error)}` }];
+  }
 }
 
-async function askDatabase(config: Config): Promise<Finding> {
-  const { file } = config.database;
-  try {
-    await access(file);
-  } catch {
-    return { level: 'warning', text: `database: ${file} does not exist yet; serve makes it` };
+async function askDatabase(config: Config, secrets: Secrets): Promise<Finding> {
+  const where = databaseName(config.database);
+  if (config.database.engine === 'sqlite') {
+    try {
+      await access(config.database.file);
+    } catch {
+      return { level: 'warning', text: `database: ${where} does not exist yet; serve makes it` };
+    }
   }
-  const database = openDatabase(file);
+  const database = openConfiguredDatabase({ config, secrets });
   try {
     const pending = await pendingMigrations(database);
     return pending.length === 0
-      ? { level: 'answer', text: `database: ${file} is up to date` }
+      ? { level: 'answer', text: `database: ${where} is up to date` }
       : {
           level: 'warning',
-          text: `database: ${file} lacks ${pending.join(', ')}; serve or migrate brings it up to date`,
+          text: `database: ${where} lacks ${pending.join(', ')}; serve or migrate brings it up to date`,
         };
+  } catch (error) {
+    if (!isStoreOutage(error)) throw error;
+    return { level: 'problem', text: `database: ${where}: ${errorText(error)}` };
   } finally {
     await database.destroy();
   }

@@ -1,11 +1,13 @@
 import { access } from 'node:fs/promises';
+import { databaseName } from '../config/database-schema.ts';
 import type { Config } from '../config/schema.ts';
 import { highWaterFile } from '../credentials/high-water.ts';
 import { openRedis } from '../credentials/redis.ts';
 import { type AfterRestore, revokeAfterRestore } from '../credentials/restored-database.ts';
-import { type Database, migrate, openDatabase, pendingMigrations } from '../store/database.ts';
+import { openConfiguredDatabase } from '../store/configured-database.ts';
+import { type Database, migrate, pendingMigrations } from '../store/database.ts';
 import { type CommandIo, type CommonOptions, json } from './io.ts';
-import { configurationOf, highWaterOf, keysOf, refuseWrites } from './workbench.ts';
+import { configurationOf, explainOutage, highWaterOf, keysOf, refuseWrites } from './workbench.ts';
 
 /**
  * `migrate`: makes the database or brings it up to date. With `afterRestore` it also ends everything that the backup may
@@ -16,14 +18,14 @@ export async function runMigrate(
   io: CommandIo,
 ): Promise<void> {
   const { config, secrets } = await configurationOf(options, io);
-  const { file } = config.database;
-  const database = openDatabase(file);
+  const name = databaseName(config.database);
+  const database = openConfiguredDatabase({ config, secrets }, { isPatient: true });
   try {
     if (options.afterRestore !== true) {
       await refuseRestoredDatabase(config, database, io);
       const ran = await migrate(database);
-      if (options.json === true) io.out(json({ database: file, ran }));
-      else io.out(sentence(file, ran));
+      if (options.json === true) io.out(json({ database: name, ran }));
+      else io.out(sentence(name, ran));
       return;
     }
     const keys = await keysOf(config);
@@ -32,11 +34,13 @@ export async function runMigrate(
       const ran = await migrate(database);
       const highWater = highWaterOf(config, keys, redis, io);
       const done = await revokeAfterRestore({ database, keys, highWater, now: io.now });
-      if (options.json === true) io.out(json({ database: file, ran, ...done }));
-      else for (const line of [sentence(file, ran), ...report(done)]) io.out(line);
+      if (options.json === true) io.out(json({ database: name, ran, ...done }));
+      else for (const line of [sentence(name, ran), ...report(done)]) io.out(line);
     } finally {
       redis?.disconnect();
     }
+  } catch (error) {
+    throw explainOutage(error, config);
   } finally {
     await database.destroy();
   }
@@ -53,8 +57,8 @@ async function refuseRestoredDatabase(config: Config, database: Database, io: Co
   await refuseWrites(database, highWaterOf(config, await keysOf(config), null, io), io);
 }
 
-function sentence(file: string, ran: readonly string[]): string {
-  return ran.length === 0 ? `${file} is up to date.` : `${file}: ran ${ran.join(', ')}.`;
+function sentence(name: string, ran: readonly string[]): string {
+  return ran.length === 0 ? `${name} is up to date.` : `${name}: ran ${ran.join(', ')}.`;
 }
 
 function report({ revoked, sessionsEnded }: AfterRestore): readonly string[] {

@@ -3,11 +3,15 @@ import { types } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './account.ts';
 import { addAppPasswordCommands } from './app-password.ts';
+import { addBackupCommand } from './backup.ts';
 import { runCheck } from './check.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, type ExitCode, exitCode } from './io.ts';
 import { addKeysCommands } from './keys.ts';
+import { addLoginLogCommand } from './login-log.ts';
 import { runMigrate } from './migrate.ts';
 import { runServe } from './serve.ts';
+import { addSessionCommands } from './session.ts';
+import { addThrottleCommands } from './throttle.ts';
 import { defaultConfigFile } from './workbench.ts';
 
 /** Runs one command line (without node and program name) and answers its exit code. Never rejects. */
@@ -65,6 +69,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
   addKeysCommands(program, io);
   addAccountCommands(program, io);
   addAppPasswordCommands(program, io);
+  addSessionCommands(program, io);
+  addLoginLogCommand(program, io);
+  addThrottleCommands(program, io);
+  addBackupCommand(program, io);
 
   try {
     await program.parseAsync([...words], { from: 'user' });

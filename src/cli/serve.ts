@@ -1,9 +1,10 @@
 import { loadConfig } from '../config/load.ts';
+import { ControlSocketError } from '../control/socket-file.ts';
 import { RestoredDatabaseError } from '../credentials/restored-database.ts';
 import { startGateway } from '../main.ts';
 import { createLogger } from '../observability/logger.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode } from './io.ts';
-import { configFileOf, configurationOf, keysOf } from './workbench.ts';
+import { configFileOf, configurationOf, explainOutage, keysOf } from './workbench.ts';
 
 /** `serve`: the gateway in the foreground. SIGTERM and SIGINT drain, a second one stops; SIGHUP reloads certificates. */
 export async function runServe(options: CommonOptions, io: CommandIo): Promise<void> {
@@ -12,20 +13,21 @@ export async function runServe(options: CommonOptions, io: CommandIo): Promise<v
   const logger = createLogger(config.logLevel);
   for (const warning of warnings) logger.warn(warning);
   const gateway = await startGateway({ config, secrets, logger }).catch((error: unknown) => {
-    if (!(error instanceof RestoredDatabaseError)) throw error;
-    throw new CommandFailure(exitCode.configuration, error.message);
+    if (error instanceof RestoredDatabaseError || error instanceof ControlSocketError) {
+      throw new CommandFailure(exitCode.configuration, error.message);
+    }
+    throw explainOutage(error, config);
   });
   logger.info({ ports: gateway.ports }, 'ready');
 
   const onHangup = () => {
-    loadConfig(configFileOf(options, io), io.environment).then(
-      (loaded) => {
+    loadConfig(configFileOf(options, io), io.environment)
+      .then(async (loaded) => {
         // A broken file must not end a gateway that works.
-        if (loaded.kind === 'loaded') gateway.reload(loaded);
+        if (loaded.kind === 'loaded') await gateway.reload(loaded);
         else logger.error({ problems: loaded.problems }, 'configuration not reloaded');
-      },
-      (error: unknown) => logger.error({ err: error }, 'configuration not reloaded'),
-    );
+      })
+      .catch((error: unknown) => logger.error({ err: error }, 'configuration not reloaded'));
   };
   process.on('SIGHUP', onHangup);
   await aborted(io.signal);

@@ -1,7 +1,9 @@
 import { access } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { databaseName } from '../config/database-schema.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { Secrets } from '../config/secrets.ts';
 import { canonicalName } from '../credentials/account-name.ts';
 import { AppPasswords } from '../credentials/app-passwords.ts';
 import { HighWater } from '../credentials/high-water.ts';
@@ -12,9 +14,12 @@ import { openRedis, type Redis } from '../credentials/redis.ts';
 import { RestoredDatabaseError, refuseRestored } from '../credentials/restored-database.ts';
 import { RevocationFeed } from '../credentials/revocation.ts';
 import { RedisNudge } from '../credentials/revocation-nudge.ts';
+import { errorText } from '../observability/error-text.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import { findAccount, findAccountUnchecked, type UncheckedAccount } from '../store/accounts.ts';
-import { type Database, openDatabase, pendingMigrations } from '../store/database.ts';
+import { openConfiguredDatabase } from '../store/configured-database.ts';
+import { type Database, pendingMigrations } from '../store/database.ts';
+import { isStoreOutage } from '../store/outage.ts';
 import { ForgedRowError, type RowGuard } from '../store/row-guard.ts';
 import type { Account } from '../store/schema.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode } from './io.ts';
@@ -65,7 +70,7 @@ export async function withWorkbench<T>(
 ): Promise<T> {
   const { config, secrets } = await configurationOf(options, io);
   const keys = await keysOf(config);
-  const database = await existingDatabase(config);
+  const database = await existingDatabase({ config, secrets });
   const redis = openRedis(config, secrets, () => undefined);
   const nudge = redis === null ? null : new RedisNudge(redis, keys, () => undefined);
   const highWater = highWaterOf(config, keys, redis, io);
@@ -104,7 +109,7 @@ export async function withWorkbench<T>(
     });
   } catch (error) {
     if (error instanceof ForgedRowError) throw new CommandFailure(exitCode.failed, explain(error));
-    throw error;
+    throw explainOutage(error, config);
   } finally {
     await highWater.stop();
     nudge?.stop();
@@ -152,17 +157,30 @@ export async function keysOf(config: Config): Promise<KeyRing> {
   }
 }
 
+/** A failure that says so where the database does not answer; else the error as it is. */
+export function explainOutage(error: unknown, config: Config): unknown {
+  if (!isStoreOutage(error)) return error;
+  const name = databaseName(config.database);
+  return new CommandFailure(exitCode.failed, `The database ${name} does not answer: ${errorText(error)}.`);
+}
+
 /** A mistyped path must not become an empty database that knows nobody. */
-async function existingDatabase(config: Config): Promise<Database> {
-  try {
-    await access(config.database.file);
-  } catch {
-    throw new CommandFailure(
-      exitCode.failed,
-      `There is no database ${config.database.file}: run \`sallyport migrate\` to make it.`,
-    );
+async function existingDatabase(place: {
+  readonly config: Config;
+  readonly secrets: Secrets;
+}): Promise<Database> {
+  const { database } = place.config;
+  if (database.engine === 'sqlite') {
+    try {
+      await access(database.file);
+    } catch {
+      throw new CommandFailure(
+        exitCode.failed,
+        `There is no database ${database.file}: run \`sallyport migrate\` to make it.`,
+      );
+    }
   }
-  return openDatabase(config.database.file);
+  return openConfiguredDatabase(place);
 }
 
 /** The canonical form of an address typed by the operator, or a usage error. */

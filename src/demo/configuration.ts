@@ -32,6 +32,7 @@ export async function writeConfiguration(site: MailSite, overrides: SettingOverr
       demo: {
         imap: { host: 'localhost', port: site.imaps, tls: 'implicit', ca_file: site.certificates.caFile },
         smtp: { host: '127.0.0.1', port: site.submission, tls: 'none' },
+        pop3: { host: 'localhost', port: site.pop3s, tls: 'implicit', ca_file: site.certificates.caFile },
         login: { method: 'master', user: site.master.user, password_file: site.master.passwordFile },
         forward: { imap_id: true, xclient: true },
       },

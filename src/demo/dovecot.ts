@@ -12,6 +12,9 @@ export interface Dovecot {
   readonly imapsPort: number;
   /** Clear text with STARTTLS offered; logins without TLS are taken from loopback. */
   readonly imapPort: number;
+  readonly pop3sPort: number;
+  /** As {@link Dovecot.imapPort}, with STLS. */
+  readonly pop3Port: number;
   /** Unix socket that verifies SASL for Postfix. */
   readonly saslSocket: string;
   /** Unix socket that takes mail. */
@@ -29,7 +32,14 @@ export interface DovecotOptions {
   readonly master: { readonly user: string; readonly password: string };
   readonly certificate: { readonly cert: string; readonly key: string };
   /** For a server that comes back where it was; free ones are chosen otherwise. */
-  readonly ports?: { readonly imaps: number; readonly imap: number };
+  readonly ports?: Partial<Ports>;
+}
+
+interface Ports {
+  readonly imaps: number;
+  readonly imap: number;
+  readonly pop3s: number;
+  readonly pop3: number;
 }
 
 /** The Unix users the server runs as. */
@@ -52,7 +62,12 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     await letOthersPass(options.folder);
     await chown(mailFolder, owners.mail.uid, owners.mail.gid);
   }
-  const ports = options.ports ?? { imaps: await freePort(), imap: await freePort() };
+  const ports: Ports = {
+    imaps: options.ports?.imaps ?? (await freePort()),
+    imap: options.ports?.imap ?? (await freePort()),
+    pop3s: options.ports?.pop3s ?? (await freePort()),
+    pop3: options.ports?.pop3 ?? (await freePort()),
+  };
   const sockets = { sasl: join(folder, 'sasl'), lmtp: join(folder, 'lmtp') };
   const logFile = join(folder, 'dovecot.log');
   await writeFile(join(folder, 'users'), passwordFile(options.users), { mode: 0o644 });
@@ -66,11 +81,15 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
     greetings: [
       { port: ports.imap, greeting: '* OK' },
       { port: ports.imaps, greeting: '' },
+      { port: ports.pop3, greeting: '+OK' },
+      { port: ports.pop3s, greeting: '' },
     ],
   });
   return {
     imapsPort: ports.imaps,
     imapPort: ports.imap,
+    pop3sPort: ports.pop3s,
+    pop3Port: ports.pop3,
     saslSocket: sockets.sasl,
     lmtpSocket: sockets.lmtp,
     logFile,
@@ -107,20 +126,20 @@ function settings(parts: {
   readonly folder: string;
   readonly mailFolder: string;
   readonly owners: Owners;
-  readonly ports: { readonly imaps: number; readonly imap: number };
+  readonly ports: Ports;
   readonly sockets: { readonly sasl: string; readonly lmtp: string };
   readonly logFile: string;
   readonly options: DovecotOptions;
 }): string {
   const { folder, mailFolder, owners, ports, sockets, options } = parts;
   return `
-protocols = imap lmtp
+protocols = imap pop3 lmtp
 listen = 127.0.0.1
 base_dir = ${folder}/run
 state_dir = ${folder}/state
 log_path = ${parts.logFile}
 auth_verbose = yes
-# Else client addresses in a forwarded ID are ignored.
+# Else client addresses in a forwarded ID or XCLIENT are ignored.
 login_trusted_networks = 127.0.0.0/8
 default_internal_user = ${owners.internal}
 default_internal_group = ${owners.internalGroup}
@@ -156,6 +175,10 @@ userdb {
 }
 
 mail_location = maildir:~/Maildir
+protocol imap {
+  # COMPRESS=DEFLATE, which clients that have it use.
+  mail_plugins = $mail_plugins imap_zlib
+}
 mail_fsync = never
 namespace inbox {
   inbox = yes
@@ -181,6 +204,20 @@ service imap-login {
   }
 }
 service imap {
+  process_limit = 2000
+}
+service pop3-login {
+  chroot =
+  service_count = 0
+  inet_listener pop3 {
+    port = ${ports.pop3}
+  }
+  inet_listener pop3s {
+    port = ${ports.pop3s}
+    ssl = yes
+  }
+}
+service pop3 {
   process_limit = 2000
 }
 service lmtp {

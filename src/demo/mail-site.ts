@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeThrowAwayCertificates, type ThrowAwayCertificates } from './certificates.ts';
-import { type Dovecot, startDovecot } from './dovecot.ts';
+import { type Dovecot, type DovecotOptions, startDovecot } from './dovecot.ts';
 import { type Postfix, startPostfix } from './postfix.ts';
 
 /** A mail site of its own as a gateway needs one behind it: Dovecot, Postfix, certificates, and a master user. */
@@ -11,6 +11,7 @@ export interface MailSite {
   readonly certificates: ThrowAwayCertificates;
   readonly master: { readonly user: string; readonly passwordFile: string };
   readonly imaps: number;
+  readonly pop3s: number;
   readonly submission: number;
   /** Ends both servers; {@link MailSite.resume} brings them back on the same ports with the same mail. */
   stop(): Promise<void>;
@@ -29,7 +30,7 @@ export async function startMailSite(
   await writeFile(passwordFile, `${master.password}\n`, { mode: 0o600 });
 
   const start = async (ports?: {
-    readonly dovecot: { readonly imaps: number; readonly imap: number };
+    readonly dovecot: DovecotOptions['ports'];
     readonly postfix: { readonly smtps: number; readonly submission: number };
   }): Promise<{ dovecot: Dovecot; postfix: Postfix }> => {
     const dovecot = await startDovecot({
@@ -37,7 +38,7 @@ export async function startMailSite(
       users,
       master,
       certificate,
-      ...(ports === undefined ? {} : { ports: ports.dovecot }),
+      ...(ports?.dovecot === undefined ? {} : { ports: ports.dovecot }),
     });
     try {
       const postfix = await startPostfix({
@@ -56,7 +57,12 @@ export async function startMailSite(
 
   let servers = await start();
   const ports = {
-    dovecot: { imaps: servers.dovecot.imapsPort, imap: servers.dovecot.imapPort },
+    dovecot: {
+      imaps: servers.dovecot.imapsPort,
+      imap: servers.dovecot.imapPort,
+      pop3s: servers.dovecot.pop3sPort,
+      pop3: servers.dovecot.pop3Port,
+    },
     postfix: { smtps: servers.postfix.smtpsPort, submission: servers.postfix.submissionPort },
   };
   return {
@@ -64,6 +70,7 @@ export async function startMailSite(
     certificates,
     master: { user: master.user, passwordFile },
     imaps: ports.dovecot.imaps,
+    pop3s: ports.dovecot.pop3s,
     submission: ports.postfix.submission,
     stop: async () => {
       await Promise.all([servers.postfix.stop(), servers.dovecot.stop()]);

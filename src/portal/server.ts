@@ -10,8 +10,8 @@ import { TotpFactors } from '../identity/second-factor/totp.ts';
 import type { ImapSignIn, Peer } from '../identity/sign-in/imap.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Database } from '../store/database.ts';
+import { isStoreOutage } from '../store/outage.ts';
 import { ForgedRowError, type RowGuard } from '../store/row-guard.ts';
-import { isDatabaseBusy } from '../store/sqlite-dialect.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { ConnectionGuard } from './connection-guard.ts';
 import { securityHeaders } from './headers.ts';
@@ -120,7 +120,7 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
     if (error instanceof ForgedRowError) return refuse(reply, notices.unavailable());
     const status = error.statusCode ?? 500;
     if (status < 500) return refuse(reply, notices.badRequest(status));
-    if (isDatabaseBusy(error)) return refuse(reply, notices.unavailable());
+    if (isStoreOutage(error)) return refuse(reply, notices.unavailable());
     logger.error(
       { err: error, event: 'portal-error', reference: request.id, route: request.routeOptions.url ?? null },
       'a portal page failed',

@@ -31,10 +31,19 @@ async function smtpLogin(user: string, password: string, from: string): Promise<
   return lines;
 }
 
+async function pop3Login(user: string, password: string, from: string): Promise<readonly (string | null)[]> {
+  const client = await LineClient.connect(bed.pop3Port, bed.ca, from);
+  await client.line();
+  client.send(`AUTH PLAIN ${plain(user, password)}`);
+  const line = await client.line();
+  client.close();
+  return [line];
+}
+
 describe('refused logins say what is documented', () => {
   const wrong = generateAppPassword().text();
 
-  it('a wrong app password and an unknown account, with the same words', async () => {
+  it('wire 46: a wrong app password and an unknown account, with the same words', async () => {
     for (const user of [alice, 'nobody@example.com']) {
       expect(await imapLogin(user, wrong, '127.0.1.1')).toEqual([
         'NO [AUTHENTICATIONFAILED] Authentication failed.',
@@ -42,6 +51,7 @@ describe('refused logins say what is documented', () => {
       expect(await smtpLogin(user, wrong, '127.0.1.1')).toEqual([
         '535 5.7.8 Authentication credentials invalid',
       ]);
+      expect(await pop3Login(user, wrong, '127.0.1.1')).toEqual(['-ERR [AUTH] Authentication failed.']);
     }
   });
 
@@ -60,6 +70,7 @@ describe('refused logins say what is documented', () => {
       expect(await smtpLogin(user, password, '127.0.1.2')).toEqual([
         `535 5.7.8 Application-specific password required. Create one at ${bed.portalUrl}`,
       ]);
+      expect(await pop3Login(user, password, '127.0.1.2')).toEqual([`-ERR [AUTH] ${text}`]);
     }
   });
 
@@ -69,6 +80,7 @@ describe('refused logins say what is documented', () => {
     const elsewhere = await bed.issue(alice, { networks: ['192.0.2.0/24'] });
     for (const { secret } of [forSmtp, elsewhere]) {
       expect(await imapLogin(alice, secret, '127.0.1.3')).toEqual(['NO [AUTHORIZATIONFAILED] Not allowed.']);
+      expect(await pop3Login(alice, secret, '127.0.1.3')).toEqual(['-ERR [AUTH] Not allowed.']);
     }
     for (const { secret } of [forImap, elsewhere]) {
       expect(await smtpLogin(alice, secret, '127.0.1.3')).toEqual(['535 5.7.8 Not allowed']);
@@ -85,6 +97,12 @@ describe('refused logins say what is documented', () => {
     );
     expect(await smtpLogin(alice, secret, '127.0.1.4')).toEqual([
       `535 5.7.8 App password expired. Create a new one at ${bed.portalUrl}`,
+    ]);
+    const { secret: forPop3 } = await bed.issue(alice, { expiresInMs: 1, scopes: ['pop3'] });
+    const made = Date.now();
+    await until(() => Date.now() > made + 1);
+    expect(await pop3Login(alice, forPop3, '127.0.1.4')).toEqual([
+      `-ERR [AUTH] This app password has expired. Create a new one at ${bed.portalUrl}`,
     ]);
   });
 

@@ -84,6 +84,65 @@ from ${alice}
     await expectDelivered(subject);
   });
 
+  it('wire 110: curl sends over STARTTLS', async () => {
+    const file = join(bed.folder, 'curl-starttls.eml');
+    await writeFile(file, text('curl STARTTLS'));
+    const result = await runMailProgram('curl', ['--disable', '--config', '-'], {
+      input: [
+        'silent',
+        'show-error',
+        'ssl-reqd',
+        `cacert = "${bed.caFile}"`,
+        `user = "${alice}:${appPassword.secret}"`,
+        `url = "smtp://localhost:${bed.smtpStartTlsPort}"`,
+        `mail-from = "${alice}"`,
+        `mail-rcpt = "${bob}"`,
+        `upload-file = "${file}"`,
+      ].join('\n'),
+    });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    await expectDelivered('curl STARTTLS');
+  });
+
+  it('wire 110: swaks sends over STARTTLS', async () => {
+    const result = await runMailProgram('swaks', [
+      ...['--server', 'localhost', '--port', String(bed.smtpStartTlsPort), '--tls'],
+      ...['--tls-verify', '--tls-ca-path', bed.caFile, '--auth', 'LOGIN'],
+      ...['--auth-user', alice, '--auth-password', appPassword.secret],
+      ...['--from', alice, '--to', bob],
+      ...['--data', text('swaks STARTTLS').trimEnd().replaceAll('\r\n', '\\n')],
+    ]);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    await expectDelivered('swaks STARTTLS');
+  });
+
+  it('wire 110: smtplib of Python sends over STARTTLS, and no password without', async () => {
+    const script = `
+import os, smtplib, ssl
+context = ssl.create_default_context(cafile=os.environ['CA'])
+with smtplib.SMTP('localhost', int(os.environ['PORT'])) as smtp:
+    try:
+        smtp.login(os.environ['MAIL_USER'], os.environ['MAIL_PASSWORD'])
+        raise SystemExit('logged in without TLS')
+    except smtplib.SMTPNotSupportedError:
+        pass
+    smtp.starttls(context=context)
+    smtp.login(os.environ['MAIL_USER'], os.environ['MAIL_PASSWORD'])
+    assert smtp.sendmail('${alice}', ['${bob}'], os.environ['TEXT']) == {}
+`;
+    const result = await runMailProgram('python3', ['-c', script], {
+      environment: {
+        CA: bed.caFile,
+        PORT: String(bed.smtpStartTlsPort),
+        MAIL_USER: alice,
+        MAIL_PASSWORD: appPassword.secret,
+        TEXT: text('Python STARTTLS'),
+      },
+    });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    await expectDelivered('Python STARTTLS');
+  });
+
   it('smtplib of Python sends', async () => {
     const script = `
 import os, smtplib, ssl

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { destination } from 'pino';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Scope } from '../../src/credentials/scope.ts';
 import { type SettingOverrides, writeConfiguration } from '../../src/demo/configuration.ts';
+import { freePort } from '../../src/demo/free-port.ts';
 import { type MailSite, startMailSite } from '../../src/demo/mail-site.ts';
 import { makeScratchFolder } from '../../src/demo/scratch-folder.ts';
 import { type Gateway, startGateway } from '../../src/main.ts';
@@ -32,7 +34,11 @@ export interface TestGateway {
   readonly site: MailSite;
   readonly gateway: Gateway;
   readonly imapPort: number;
+  readonly imapStartTlsPort: number;
+  readonly pop3Port: number;
+  readonly pop3StartTlsPort: number;
   readonly smtpPort: number;
+  readonly smtpStartTlsPort: number;
   readonly portalUrl: string;
   readonly ca: Buffer;
   readonly caFile: string;
@@ -46,7 +52,11 @@ export interface TestGateway {
 }
 
 /** Starts it with accounts alice and bob; logs at trace level, so that what must not be logged has every chance to be. */
-export async function startTestGateway(overrides: SettingOverrides = {}): Promise<TestGateway> {
+export async function startTestGateway(
+  overrides: SettingOverrides = {},
+  /** Addresses besides, with mailboxes and without main passwords. */
+  others: readonly string[] = [],
+): Promise<TestGateway> {
   const closers: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const close of closers.splice(0).reverse()) await close();
@@ -55,9 +65,14 @@ export async function startTestGateway(overrides: SettingOverrides = {}): Promis
     const scratch = await makeScratchFolder();
     closers.push(() => scratch.remove());
     const mainPasswords = { [alice]: 'Main password of alice', [bob]: 'Main password of bob' };
-    const site = await startMailSite(scratch.path, mainPasswords);
+    const mailboxes = Object.fromEntries(others.map((address) => [address, randomUUID()]));
+    const site = await startMailSite(scratch.path, { ...mailboxes, ...mainPasswords });
     closers.push(() => site.stop());
-    const configFile = await writeConfiguration(site, { log_level: 'trace', ...overrides });
+    const configFile = await writeConfiguration(site, {
+      log_level: 'trace',
+      listen: await everyDoor(),
+      ...overrides,
+    });
     const loaded = await loadConfig(configFile, {});
     if (loaded.kind === 'invalid') throw new Error(loaded.problems.join('\n'));
     const { config, secrets } = loaded;
@@ -70,13 +85,17 @@ export async function startTestGateway(overrides: SettingOverrides = {}): Promis
       site,
       gateway,
       imapPort: gateway.ports.imap[0] ?? 0,
+      imapStartTlsPort: gateway.ports.imap[1] ?? 0,
+      pop3Port: gateway.ports.pop3[0] ?? 0,
+      pop3StartTlsPort: gateway.ports.pop3[1] ?? 0,
       smtpPort: gateway.ports.smtp[0] ?? 0,
+      smtpStartTlsPort: gateway.ports.smtp[1] ?? 0,
       portalUrl: config.portal.publicUrl.origin,
       ca: site.certificates.ca,
       caFile: site.certificates.caFile,
       configFile,
       logFile,
-      databaseFile: config.database.file,
+      databaseFile: config.database.engine === 'sqlite' ? config.database.file : '',
       mainPasswords,
       issue: (address, limits = {}) => issue(gateway, address, limits),
       stop,
@@ -85,6 +104,16 @@ export async function startTestGateway(overrides: SettingOverrides = {}): Promis
     await stop();
     throw error;
   }
+}
+
+/** Each protocol with implicit TLS, then with STARTTLS. */
+async function everyDoor(): Promise<readonly object[]> {
+  const doors = ['imap', 'pop3', 'smtp'].flatMap((door) =>
+    ['implicit', 'starttls'].map((tls) => ({ door, tls })),
+  );
+  return await Promise.all(
+    doors.map(async (door) => ({ ...door, host: '127.0.0.1', port: await freePort() })),
+  );
 }
 
 async function issue(

@@ -171,7 +171,12 @@ export const en = {
     allowed: 'Allowed',
     expires: 'Expires',
     neverUsed: 'Never used',
-    scopes: { imap: 'Read (IMAP)', pop3: 'Read (POP3)', smtp: 'Send (SMTP)' },
+    scopes: {
+      imap: 'Read (IMAP)',
+      pop3: 'Read (POP3)',
+      smtp: 'Send (SMTP)',
+      'legacy-tls': 'Old encryption',
+    },
     usedFrom: (when: string, protocol: string | null, address: string | null) =>
       [when, protocol === null ? null : protocol.toUpperCase(), address === null ? null : `from ${address}`]
         .filter((part) => part !== null)
