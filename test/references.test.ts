@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { pageWithTests } from '../scripts/wire-tests.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const requirements = read('docs/requirements.md');
@@ -37,6 +38,18 @@ describe('numbers in comments, test titles and pages', () => {
     );
     const unnamed = [...published].filter((number) => /^(S-|wire )/.test(number) && !named.has(number));
     expect(unnamed).toEqual([]);
+  });
+
+  it('of the wire have a row or a departure each, and every row its tests', () => {
+    const departed = found(wire, /^\| departure ([\d, ]+) \|/gm).flatMap((list) => list.split(', '));
+    const kept = found(wire, /^\| wire (\d+) \|/gm);
+    const all = Array.from({ length: 158 }, (_, index) => String(index + 1));
+    expect([...kept, ...departed].toSorted((one, other) => Number(one) - Number(other))).toEqual(all);
+    expect(found(wire, /^\| (wire \d+) \| .* \|\s*\|$/gm)).toEqual([]);
+  });
+
+  it('of the wire say where they are tested, as scripts/wire-tests.ts writes it', () => {
+    expect(pageWithTests()).toBe(wire);
   });
 
   it('have one row each', () => {
@@ -76,7 +89,7 @@ describe('numbers in comments, test titles and pages', () => {
 it('docs/requirements.md lists the labels of derived keys that the code uses', () => {
   const cells = found(requirements, /^\| (?:pepper|mac|seal) \| (.*) \|$/gm);
   const listed = cells.flatMap((cell) => found(cell, /`([^`]+)`/g)).map((label) => `sallyport/v1/${label}`);
-  const purposes = found(read('src/credentials/seal.ts'), /readonly purpose: ([^;]+);/g).join('');
+  const purposes = found(read('src/credentials/seal.ts'), /readonly purpose:\s([^;]+);/g).join('');
   const used = [
     ...texts
       .filter(({ file }) => file.startsWith('src/'))
