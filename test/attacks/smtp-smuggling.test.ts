@@ -26,7 +26,7 @@ function sendCut(client: Client, text: string, at: number): void {
   client.send(text.slice(at));
 }
 
-describe('wire 107: a body with what some server takes for its end', () => {
+describe('wire 107, S-11: a body with what some server takes for its end', () => {
   it.each(smuggles)('%s is one message, and no command of it is heard', async (_, end) => {
     const gateway = await bed();
     const client = await gateway.logIn();

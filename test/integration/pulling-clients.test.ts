@@ -2,8 +2,10 @@ import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { alice, type IssuedAppPassword, startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { LineClient } from '../support/line-client.ts';
 import { runMailProgram } from '../support/mail-program.ts';
 import { gatewayImap, openBackendMailbox } from '../support/mailbox.ts';
+import { until } from '../support/until.ts';
 
 const message = 'Subject: to be pulled\r\n\r\nbody of the message\r\n';
 let bed: TestGateway;
@@ -238,4 +240,20 @@ clear.quit()
     });
     expect(result).toMatchObject({ code: 0, stderr: '' });
   });
+});
+
+it('wire 148: a POP3 client that deletes and vanishes has deleted nothing', async () => {
+  const imap = await openBackendMailbox(bed, alice);
+  await imap.append('INBOX', 'Subject: to be kept\r\n\r\nbody\r\n');
+  const client = await LineClient.connect(bed.pop3Port, bed.ca);
+  await client.line();
+  client.send(`USER ${alice}`);
+  client.send(`PASS ${appPassword.secret}`);
+  client.send('DELE 1');
+  await client.linesUntil((line) => /deleted/i.test(line));
+  client.close();
+  await until(() => bed.gateway.parts.registry.size === 0);
+  await imap.noop();
+  expect(await imap.search({ subject: 'to be kept' })).toHaveLength(1);
+  await imap.logout();
 });
