@@ -18,10 +18,12 @@ export class Closers {
 
   async closeAll(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) {
-      // One part that hangs must not keep the others, nor the process.
-      await withDeadline(Promise.resolve(close()), closeMs, 'a part that closes').catch((error: unknown) => {
+      try {
+        // One part that hangs or throws must not keep the others, nor the process.
+        await withDeadline(Promise.resolve(close()), closeMs, 'a part that closes');
+      } catch (error) {
         this.#logger.error({ err: error }, 'not closed in order');
-      });
+      }
     }
   }
 }

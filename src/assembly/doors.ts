@@ -54,6 +54,11 @@ export async function openDoors(
     pop3: createPop3Door(parts),
     smtp: createSmtpDoor(parts, { policies }),
   };
+  const endAll = () => {
+    for (const door of Object.values(doors)) door.close();
+  };
+  // Behind the ports, which let people in before the last part has started.
+  closers.add(endAll);
   const ports: Record<ListenSettings['door'], number[]> = { imap: [], pop3: [], smtp: [] };
   const listeners: Listener[] = [];
   for (const [index, settings] of config.listen.entries()) {
@@ -104,7 +109,9 @@ export async function openDoors(
       for (const door of Object.values(doors)) door.drain();
     },
     end() {
-      for (const door of Object.values(doors)) door.close();
+      // Whoever logged in while the other parts close would have a session that no revocation reaches.
+      for (const listener of listeners) listener.close();
+      endAll();
     },
   };
 }

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { openImap } from '../../src/upstream/imap.ts';
+import { until } from '../support/until.ts';
 import { peer, upstreamOf, verifiedAlice } from '../upstream/bed.ts';
 import { type Certificates, makeCertificates } from '../upstream/certificates.ts';
 import { openDoorBed } from '../upstream/door-bed.ts';
@@ -60,6 +61,7 @@ it('ends a session, on both sides', async () => {
   client.write(`${door.logIn}\r\n`);
   await once(client, 'close');
   expect(heard).toContain('\r\na OK ');
-  expect(door.log.at(-1)).toMatchObject({ msg: 'session ends', ended: 'reset' });
+  await until(() => door.log.at(-1)?.msg === 'session ends');
+  expect(door.log.at(-1)).toMatchObject({ ended: 'reset' });
   await door.close();
 });
