@@ -17,7 +17,8 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
     },
     serializers: { err: pino.stdSerializers.err },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  // Not synchronous: a log that is slow to take its lines would stop every session. What waits is written at exit.
+  return pino(options, destination ?? pino.destination({ dest: 1, sync: false }));
 }
 
 /**

@@ -122,7 +122,7 @@ async function openFor<Link extends UpstreamLink>(
   const session = new LiveSession(parts, order.connection, {
     protocol: order.protocol,
     login,
-    end: () => ended.abort(),
+    end: () => ended.abort('ended'),
   });
   if (parts.registry.register(session) === 'too-many') return refused({ kind: 'too-many-sessions' });
   const route = upstream.routes?.[order.protocol];

@@ -79,7 +79,7 @@ export class SplicedConversation<
   }
 
   #cut(): void {
-    this.#gone.abort();
+    this.#gone.abort('gone');
     this.#connection.socket.destroy();
     this.#link?.cut();
   }
@@ -99,8 +99,14 @@ export class SplicedConversation<
   };
   readonly #onClose = (): void => {
     clearTimeout(this.#deadline);
-    this.#gone.abort();
+    this.#gone.abort('gone');
     if (this.#session === null) this.#onClosed();
+  };
+
+  /** Whatever it was, it must end this connection and not the process (S-14). */
+  readonly #onFault = (error: unknown): void => {
+    this.#connection.logger.error({ err: error }, 'connection ended by a fault');
+    this.#cut();
   };
 
   #advance(event: PreauthEvent<Accepted, Refusal>): void {
@@ -119,20 +125,20 @@ export class SplicedConversation<
         this.#client = effect;
         return;
       case 'start-tls':
-        void this.#startTls();
+        this.#startTls().catch(this.#onFault);
         return;
       case 'log-in':
-        void this.#logIn(effect.credentials, effect.mechanism);
+        this.#logIn(effect.credentials, effect.mechanism).catch(this.#onFault);
         return;
       case 'malformed-login':
-        void this.#logIn(null, effect.mechanism);
+        this.#logIn(null, effect.mechanism).catch(this.#onFault);
         return;
       case 'splice':
         this.#leftover = effect.leftover;
         return;
       case 'close':
         // The deadline or a drain may have come while a login was under way: it is given up.
-        this.#gone.abort();
+        this.#gone.abort('gone');
         closeInTime(socket);
         socket.destroySoon();
         return;

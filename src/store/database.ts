@@ -8,6 +8,7 @@ import * as fence from './migrations/002-fence.ts';
 import * as loginLog from './migrations/003-login-log.ts';
 import * as revocationCounter from './migrations/004-revocation-counter.ts';
 import { lockMigrations } from './postgres-dialect.ts';
+import { PreparedOnce } from './prepared-once.ts';
 import type { Schema } from './schema.ts';
 import { LockingSqliteDialect } from './sqlite-dialect.ts';
 
@@ -36,7 +37,7 @@ export function openDatabase(file: string): Database {
   sqlite.pragma('foreign_keys = ON');
   // The command line writes beside a running gateway; the dialect waits, and does not stop the process meanwhile.
   sqlite.pragma('busy_timeout = 0');
-  return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: sqlite }) });
+  return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: new PreparedOnce(sqlite) }) });
 }
 
 /** Whether transactions of other connections run at the same time; the embedded engine lets in one that writes. */

@@ -66,6 +66,7 @@ export async function openMailbox<
   const limit = limitOpening(name, options.signal, openMs);
   const { signal } = limit;
   let socket = await dial(upstream, leg, { signal, peer: options.peer }).catch((error: unknown) => {
+    limit.done();
     throw signal.aborted ? limit.error() : error;
   });
 
@@ -89,6 +90,7 @@ export async function openMailbox<
     }
     function settle(): void {
       settled = true;
+      limit.done();
       signal.removeEventListener('abort', onAbort);
       detach();
     }

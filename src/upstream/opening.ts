@@ -40,13 +40,27 @@ export interface OpeningLimit {
   readonly signal: AbortSignal;
   /** Who ended it, once `signal` has aborted: the caller, or a backend that had its time. */
   error(at?: { readonly afterGreeting: boolean }): UpstreamError;
+  /** It is open, or given up: the clock stops. May be called again. */
+  done(): void;
 }
+
+/** A reason, because without one each abort makes an error with a stack. */
+const over = 'over';
 
 /** Ends an opening with its caller, or when the time is up. */
 export function limitOpening(backend: string, caller: AbortSignal, timeMs: number): OpeningLimit {
-  const timeout = AbortSignal.timeout(timeMs);
+  // Not AbortSignal.timeout: it would keep all that hangs on it until its time, long after a login that took 5 ms.
+  const ended = new AbortController();
+  const end = () => ended.abort(over);
+  const timer = setTimeout(end, timeMs);
+  if (caller.aborted) end();
+  else caller.addEventListener('abort', end, { once: true });
   return {
-    signal: AbortSignal.any([caller, timeout]),
+    signal: ended.signal,
+    done: () => {
+      clearTimeout(timer);
+      caller.removeEventListener('abort', end);
+    },
     error: ({ afterGreeting } = { afterGreeting: false }) =>
       caller.aborted
         ? new UpstreamError(backend, 'closed', 'given up by the caller', { afterGreeting })

@@ -5,7 +5,7 @@ import { Addresses, type Lookup } from './addresses.ts';
 import { type Admission, CircuitBreaker, type Outcome } from './circuit-breaker.ts';
 import { type ConnectTimes, defaultConnectTimes } from './connect-first.ts';
 import type { Leg } from './leg.ts';
-import { limitOpening, type Opening, openMs, type UpstreamLink } from './opening.ts';
+import { limitOpening, type Opening, type OpeningLimit, openMs, type UpstreamLink } from './opening.ts';
 import type { OwnEndpoints } from './own-endpoints.ts';
 import { UpstreamError, type UpstreamErrorKind } from './upstream-error.ts';
 
@@ -63,6 +63,19 @@ export class Route {
     attempt: (signal: AbortSignal) => Promise<Opening<Link>>,
   ): Promise<Opening<Link>> {
     const limit = limitOpening(this.#backend, caller, openMs);
+    try {
+      return await this.#openWithin(limit, account, caller, attempt);
+    } finally {
+      limit.done();
+    }
+  }
+
+  async #openWithin<Link extends UpstreamLink>(
+    limit: OpeningLimit,
+    account: string,
+    caller: AbortSignal,
+    attempt: (signal: AbortSignal) => Promise<Opening<Link>>,
+  ): Promise<Opening<Link>> {
     const waits = [...(this.#context.retryWaitsMs ?? defaultRetryWaitsMs)];
     for (;;) {
       const admission = this.#breaker.admit();

@@ -59,6 +59,7 @@ async function openLink(
   const { signal } = limit;
   const caller = options.peer === undefined ? {} : { peer: options.peer };
   const socket = await dial(upstream, 'smtp', { signal, ...caller }).catch((error: unknown) => {
+    limit.done();
     throw signal.aborted ? limit.error() : error;
   });
   const state = startSubmission(order);
@@ -70,6 +71,7 @@ async function openLink(
     await submission.open();
     return submission;
   } finally {
+    limit.done();
     signal.removeEventListener('abort', giveUp);
   }
 }

@@ -100,7 +100,7 @@ export class SmtpConversation implements Conversation {
   }
 
   #cut(reason: string): void {
-    this.#gone.abort();
+    this.#gone.abort('gone');
     this.#relay?.cut();
     this.#clear?.destroy();
     this.#leg?.say(reason === 'shutdown' ? shuttingDown : sessionEnded);
@@ -168,7 +168,7 @@ export class SmtpConversation implements Conversation {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#deadline);
-    this.#gone.abort();
+    this.#gone.abort('gone');
     this.#relay?.end();
     this.#onClosed();
     // Until then a revocation must still find it.

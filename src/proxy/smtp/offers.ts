@@ -75,7 +75,7 @@ export class Offers {
   }
 
   close(): void {
-    this.#closed.abort();
+    this.#closed.abort('closed');
   }
 
   async #ask(name: string, upstream: Upstream): Promise<void> {
