@@ -26,6 +26,8 @@ export interface PostfixOptions {
   readonly certificate: { readonly cert: string; readonly key: string };
   /** For a server that comes back where it was; free ones are chosen otherwise. */
   readonly ports?: { readonly smtps: number; readonly submission: number };
+  /** Lines behind those of main.cf, the later ones count. */
+  readonly settings?: string;
 }
 
 /** Starts Postfix beside any that the machine already runs; its programs insist on being started by root. */
@@ -37,7 +39,10 @@ export async function startPostfix(options: PostfixOptions): Promise<Postfix> {
   await makeFolders(folder);
   const programs = (await run('postconf', ['-d', '-h', 'daemon_directory'])).trim();
   const ports = options.ports ?? { smtps: await freePort(), submission: await freePort() };
-  await writeSettings(join(folder, 'etc', 'main.cf'), mainSettings(folder, programs, logFile, options));
+  await writeSettings(
+    join(folder, 'etc', 'main.cf'),
+    `${mainSettings(folder, programs, logFile, options)}${options.settings ?? ''}`,
+  );
   await writeSettings(join(folder, 'etc', 'master.cf'), services(ports));
   const server = await startServerProcess({
     program: join(programs, 'master'),
