@@ -1,5 +1,5 @@
+import { foreignText } from '../foreign-text.ts';
 import type { ResponseCode } from './backend-reply.ts';
-import { foreignText } from './response.ts';
 
 /** What a backend's NO to our login means. */
 export interface BackendRefusal {

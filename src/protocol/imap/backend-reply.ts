@@ -4,7 +4,7 @@ import { imapLimits } from './limits.ts';
 
 const lf = 0x0a;
 
-/** A line of a backend. Its texts are not ours: they are for {@link foreignText}, or for nobody. */
+/** A line of a backend. Its texts are not ours: they are for foreignText, or for nobody. */
 export type BackendReply =
   | { readonly kind: 'continuation' }
   | {

@@ -1,11 +1,9 @@
 import { ByteQueue } from '../bytes.ts';
+import { isForeignProtocol } from '../foreign-protocol.ts';
 import { literalAtEnd, parseHead, withoutCr } from './grammar.ts';
 import { imapLimits } from './limits.ts';
 
 const lf = 0x0a;
-
-/** RFC 9110 9 and friends: a browser that was led here must not be talked to (wire 12, 91). */
-const otherProtocol = /^(?:(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|TRACE|PATCH|PRI) |Host:)/i;
 
 /** A whole command; its arguments are a copy, with their literals in place and without the last line end. */
 export interface Command {
@@ -86,7 +84,7 @@ export class CommandReader {
           this.#skip(lineEnd + 1);
           continue;
         }
-        if (otherProtocol.test(line.toString('latin1', 0, 16))) return this.#fail('other-protocol');
+        if (isForeignProtocol(line)) return this.#fail('other-protocol');
       }
 
       const marker = literalAtEnd(line);

@@ -28,8 +28,6 @@ export const imapLimits = {
   idValueBytes: 1_024,
   /** One line of ours, in either direction: what RFC 2683 3.2.1.5 asks peers to take. */
   lineBytes: 8_000,
-  /** What a line of ours may carry of a text that is not ours (wire 84). */
-  foreignTextBytes: 300,
   /** The largest list known (Cyrus) stays under 2 KB. */
   capabilitiesBytes: 4_096,
   /** A backend's line, and all it sends until we are logged in there (S-52). */

@@ -3,7 +3,7 @@ import { imapLimits } from './limits.ts';
 /**
  * The one writer of IMAP lines, toward clients and toward backends. A value with a CR, LF, NUL, other control
  * character or 8-bit byte would become a second line or worse (S-10): it is a fault of ours, so it throws.
- * Texts of others go through {@link foreignText} first.
+ * Texts of others go through foreignText first.
  */
 
 /** RFC 3501 7.1: what a response line says of a command or of the connection. */
@@ -45,18 +45,6 @@ export function bareLine(text: string): Buffer {
 /** RFC 3501 9: quoted. */
 export function quoted(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&')}"`;
-}
-
-/**
- * Makes a text that is not ours fit for a line: printable ASCII, bounded, not to be taken for a response code.
- * Runs that could be base64 are left out: a backend that quotes our AUTHENTICATE must not publish it (S-91).
- */
-export function foreignText(text: string): string {
-  const harmless = text.replace(/[^\x20-\x7e]+/g, ' ').replace(/[A-Za-z0-9+/=]{24,}/g, '...');
-  return harmless
-    .slice(0, imapLimits.foreignTextBytes)
-    .replace(/^[\s[\]]+/, '')
-    .trimEnd();
 }
 
 function line(text: string): Buffer {

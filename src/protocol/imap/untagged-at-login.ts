@@ -1,6 +1,7 @@
+import { foreignText } from '../foreign-text.ts';
 import type { BackendReply } from './backend-reply.ts';
 import { imapLimits } from './limits.ts';
-import { foreignText, untagged, untaggedData } from './response.ts';
+import { untagged, untaggedData } from './response.ts';
 
 /**
  * An untagged response to our login as the client may read it behind its own OK, or null (wire 42). It answers a command

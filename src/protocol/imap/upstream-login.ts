@@ -1,13 +1,14 @@
 import type { Secret } from '../../secret.ts';
 import { encodeBase64 } from '../base64.ts';
 import { ByteQueue } from '../bytes.ts';
+import { foreignText } from '../foreign-text.ts';
 import { plainMessage } from '../sasl/plain.ts';
 import { type BackendRefusal, readNotConnected, readRefusal } from './backend-refusal.ts';
 import { BackendReader, type BackendReply } from './backend-reply.ts';
 import { filterCapabilities, hasCapability } from './capability.ts';
 import { idList } from './id-list.ts';
 import { imapLimits } from './limits.ts';
-import { bareLine, command, foreignText } from './response.ts';
+import { bareLine, command } from './response.ts';
 import { forClient } from './untagged-at-login.ts';
 
 /** Whom to log in, and how. */

@@ -1,4 +1,4 @@
-import { foreignText } from '../imap/response.ts';
+import { foreignText } from '../foreign-text.ts';
 
 /** A line of a backend. Its texts are harmless already, and may be empty. */
 export type BackendReply =

@@ -1,6 +1,3 @@
-/** RFC 9110 9 and friends: a browser that was led here must not be talked to (wire 91). */
-const otherProtocol = /^(?:(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|CONNECT|TRACE|PATCH|PRI) |Host:)/i;
-
 const space = 0x20;
 const nul = 0;
 
@@ -18,10 +15,6 @@ export function parseCommand(line: Buffer): Command {
   const head = (end === -1 ? line : line.subarray(0, end)).toString('latin1', 0, 16);
   const name = /^[A-Za-z0-9]{1,12}$/.test(head) ? head.toUpperCase() : '';
   return { name, args: end === -1 ? null : line.subarray(end + 1) };
-}
-
-export function isOtherProtocol(line: Buffer): boolean {
-  return otherProtocol.test(line.toString('latin1', 0, 16));
 }
 
 export function isBlank(line: Buffer): boolean {

@@ -6,9 +6,10 @@
  */
 
 import { Secret } from '../../secret.ts';
+import { isForeignProtocol } from '../foreign-protocol.ts';
 import type { PreauthEffect, TlsState } from '../preauth.ts';
 import { preLoginCapabilities } from './capability.ts';
-import { type Command, isBlank, isOtherProtocol, parseCommand, parsePass, parseUser } from './command.ts';
+import { type Command, isBlank, parseCommand, parsePass, parseUser } from './command.ts';
 import { pop3Limits } from './limits.ts';
 import { LineReader } from './line-reader.ts';
 import { bad, end, failed, privacyRequired, reply } from './preauth-answer.ts';
@@ -118,7 +119,7 @@ function readCommand(state: Ready | Named): Transition | null {
       return end(connection, err(null, 'Line too long.'));
     case 'line': {
       if (isBlank(outcome.line)) return { state, effects: [] };
-      if (isOtherProtocol(outcome.line)) return end(connection, err(null, 'This is a POP3 server.'));
+      if (isForeignProtocol(outcome.line)) return end(connection, err(null, 'This is a POP3 server.'));
       if (connection.commands === pop3Limits.commands) {
         return end(connection, err(null, 'Too many commands before login.'));
       }

@@ -1,4 +1,4 @@
-import { isForeignProtocol } from './foreign-protocol.ts';
+import { isForeignProtocol } from '../foreign-protocol.ts';
 import { smtpLimits } from './limits.ts';
 import { encodeReply } from './reply.ts';
 

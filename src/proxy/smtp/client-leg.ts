@@ -1,8 +1,8 @@
 import type { SMTPServer } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import { isForeignProtocol } from '../../protocol/foreign-protocol.ts';
 import { offeredMechanisms } from '../../protocol/sasl/offered.ts';
 import { type AuthStep, beginAuth, continueAuth } from '../../protocol/smtp/auth-exchange.ts';
-import { isForeignProtocol } from '../../protocol/smtp/foreign-protocol.ts';
 import { smtpLimits } from '../../protocol/smtp/limits.ts';
 import type { BareNewlines } from '../../protocol/smtp/message-reader.ts';
 import { type ClientReply, encodeReply } from '../../protocol/smtp/reply.ts';

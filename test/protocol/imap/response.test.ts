@@ -1,13 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  continuation,
-  foreignText,
-  quoted,
-  tagged,
-  untagged,
-  untaggedData,
-} from '../../../src/protocol/imap/response.ts';
+import { foreignText } from '../../../src/protocol/foreign-text.ts';
+import { continuation, quoted, tagged, untagged, untaggedData } from '../../../src/protocol/imap/response.ts';
 
 describe('the writer of IMAP lines, S-10', () => {
   for (const value of [
