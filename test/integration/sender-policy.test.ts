@@ -158,7 +158,7 @@ describe('S-53, S-58: sender policy and fence in front of Postfix', () => {
     const script = `
 import os, smtplib, ssl
 context = ssl.create_default_context(cafile=os.environ['CA'])
-text = b'From: ${alice}\\r\\nSubject: too big\\r\\n\\r\\n' + b'x' * 70 + b'\\r\\n' + (b'y' * 70 + b'\\r\\n') * 300
+text = b'From: ${alice}\\r\\nSubject: too big\\r\\n\\r\\n' + b'x' * 70 + b'\\r\\n' + (b'y' * 70 + b'\\r\\n') * 3000
 with smtplib.SMTP_SSL('localhost', int(os.environ['PORT']), context=context) as smtp:
     smtp.login('${alice}', os.environ['MAIL_PASSWORD'])
     smtp.mail('${alice}')

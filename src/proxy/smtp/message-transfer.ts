@@ -12,6 +12,8 @@ export interface MessageTransferParts {
   readonly submission: SubmissionLink;
   readonly policy: SubmissionPolicy;
   readonly messageBytes: number;
+  /** Read at most of a message that is refused. Not twice a small fence, or who sends more hears of a passing trouble and comes back for ever. */
+  readonly readBytes: number;
   readonly answers: BackendAnswers;
   readonly logger: Logger;
   /** The session was ended from outside: what fails from then on is nobody's error. */
@@ -62,7 +64,7 @@ export class MessageTransfer {
       return null;
     }
     // Reading on is a courtesy: clients hear a refusal only when they have sent everything.
-    if (read.reader.size > 2 * this.#parts.messageBytes) {
+    if (read.reader.size > this.#parts.readBytes) {
       this.#isOver = true;
       this.#settle(endless);
       return null;

@@ -134,6 +134,7 @@ export class Relay {
       submission: this.#submission,
       policy,
       messageBytes: Math.min(limits.messageBytes, maxBytes ?? limits.messageBytes),
+      readBytes: 2 * limits.messageBytes,
       answers: this.#answers,
       logger,
       isEnded: () => this.#ended,
