@@ -56,18 +56,22 @@ async function secured(port: number): Promise<Socket> {
   return socket.resume();
 }
 
+/** A reset is an end like another, and `once` would take it for a failure of the wait. */
+async function closed(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()));
+}
+
 /** Sends `text` again and again until the other side has had enough. */
 async function trickle(socket: Socket, text: string): Promise<void> {
   const timer = setInterval(() => socket.write(text), 10);
-  await once(socket, 'close');
+  await closed(socket);
   clearInterval(timer);
 }
 
 describe('S-72, S-12: a stranger cannot use up the portal', () => {
   it('a handshake that never comes leaves nothing behind', async () => {
     const { guard, port } = await open({ quietMs: 30_000, handshakeMs: 50 });
-    const closed = Array.from({ length: 20 }, () => once(silent(port), 'close'));
-    await Promise.all(closed);
+    await Promise.all(Array.from({ length: 20 }, () => closed(silent(port))));
     await until(async () => guard.size === 0);
   });
 
@@ -93,7 +97,7 @@ describe('S-72, S-12: a stranger cannot use up the portal', () => {
     const { guard, port } = await open({ perNetwork: 3, quietMs: 30_000 });
     const held = [silent(port), silent(port), silent(port)];
     await until(async () => guard.size === 3);
-    await once(silent(port), 'close');
+    await closed(silent(port));
     held[0]?.destroy();
     await until(async () => guard.size === 2);
     await secured(port);
@@ -103,10 +107,10 @@ describe('S-72, S-12: a stranger cannot use up the portal', () => {
     const bed = await openBed({ tls: certificate });
     await bed.app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = bed.app.server.address() as AddressInfo;
-    const closed = once(silent(port), 'close');
+    const ended = closed(silent(port));
     const socket = await secured(port);
     const trickling = trickle(socket, '\r\n');
     await bed.close();
-    await Promise.all([closed, trickling]);
+    await Promise.all([ended, trickling]);
   });
 });
