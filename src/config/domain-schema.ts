@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { signIn } from './oidc-schema.ts';
 import { path } from './primitives.ts';
+import { enrollment, enrollmentNetworks } from './second-factors-schema.ts';
 
 const address = z
   .string()
@@ -10,10 +12,10 @@ const address = z
 export const domain = z
   .strictObject({
     backend: z.string(),
-    sign_in: z.strictObject({ method: z.literal('imap') }),
+    sign_in: signIn,
     mfa: z.enum(['required', 'optional', 'off']).default('required'),
-    /** No default: whoever holds a leaked main password could enroll first, so the operator chooses (S-74). */
-    enrollment: z.literal('open', 'must be chosen; this version offers open'),
+    enrollment,
+    enrollment_networks: enrollmentNetworks,
     main_password: z
       .literal('refuse', 'this version never accepts a main password on a mail port')
       .default('refuse'),
@@ -24,14 +26,17 @@ export const domain = z
     /** More of them, as Postfix reads virtual(5). */
     aliases_file: path.optional(),
   })
-  .transform(({ backend, sign_in, mfa, enrollment, sender_policy, aliases, aliases_file }) => ({
-    backend,
-    signIn: sign_in.method,
-    mfa,
-    enrollment,
-    senderPolicy: sender_policy,
-    aliases,
-    aliasesFile: aliases_file ?? null,
-  }));
+  .transform(
+    ({ backend, sign_in, mfa, enrollment, enrollment_networks, sender_policy, aliases, aliases_file }) => ({
+      backend,
+      signIn: sign_in,
+      mfa,
+      enrollment,
+      enrollmentNetworks: enrollment_networks,
+      senderPolicy: sender_policy,
+      aliases,
+      aliasesFile: aliases_file ?? null,
+    }),
+  );
 
 export type Domain = z.output<typeof domain>;

@@ -18,3 +18,15 @@ export function parseDuration(text: string): number {
   const unit = { s: 1_000, m: 60_000, h: 3_600_000, d: day }[match[2] as 's' | 'm' | 'h' | 'd'];
   return Number(match[1]) * unit;
 }
+
+/** Whole seconds as they are written: `90d`, `36h`. */
+export function formatDuration(ms: number): string {
+  const units = [
+    ['d', day],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1_000],
+  ] as const;
+  const [unit, size] = units.find(([, each]) => ms % each === 0) ?? ['s', 1_000];
+  return `${Math.ceil(ms / size)}${unit}`;
+}

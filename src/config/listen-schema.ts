@@ -5,7 +5,7 @@ import { host, path, port } from './primitives.ts';
 /** Certificate and key, PEM files. */
 export const certificateFiles = z.strictObject({ cert: path, key: path });
 
-const notANetwork = 'must be an address, or a network such as 10.0.0.0/24';
+export const notANetwork = 'must be an address, or a network such as 10.0.0.0/24';
 
 /** One port for mail programs. */
 export const listen = z
@@ -35,7 +35,7 @@ export const listen = z
 export type ListenSettings = z.output<typeof listen>;
 
 /** A CIDR or single address. IPv4-mapped IPv6 would be ambiguous about what its prefix counts. */
-function isNetwork(text: string): boolean {
+export function isNetwork(text: string): boolean {
   const [address = '', bits, ...more] = text.split('/');
   const width = isIPv4(address) ? 32 : isIPv6(address) && !/^::ffff:|%/i.test(address) ? 128 : null;
   if (width === null || more.length > 0) return false;

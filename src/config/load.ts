@@ -2,9 +2,18 @@ import { readFile } from 'node:fs/promises';
 import { dirname, relative, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { Secret } from '../secret.ts';
+import { readCanarySecrets } from './canary-secrets.ts';
 import { checkListeners } from './listen-check.ts';
 import { isLoopback } from './loopback.ts';
+import { readWebhookSecret } from './notices-secrets.ts';
+import { checkOidc } from './oidc-check.ts';
+import { withoutClientSecrets } from './oidc-schema.ts';
+import { readOidcSecrets } from './oidc-secrets.ts';
+import { readProfileSigning } from './profile-signing.ts';
+import { withoutPasswords } from './redis-schema.ts';
+import { readRedisSecrets } from './redis-secrets.ts';
 import { type Backend, type Config, configSchema } from './schema.ts';
+import { checkEnrollment } from './second-factors-schema.ts';
 import { readSecrets, type Secrets } from './secrets.ts';
 import { fileProblem, readSetting } from './setting-file.ts';
 
@@ -46,25 +55,29 @@ export async function loadConfig(
     await checkNamedFiles(raw, '', problems);
     return { kind: 'invalid', problems };
   }
-  const {
-    config: settings,
-    literalPasswords,
-    passwordFiles,
-    databasePassword,
-  } = separate(parsed.data, problems);
+  const { config: settings, literalPasswords, passwordFiles, databasePassword } = separate(parsed.data);
   const warnings = crossCheck(settings, literalPasswords, problems);
   const secrets = await readSecrets(
     settings,
     literalPasswords,
     passwordFiles,
-    parsed.data.redis?.url,
     databasePassword,
     { problems, warnings },
     new Date(now()),
   );
+  const redisSecrets = await readRedisSecrets(parsed.data.redis, { problems, warnings });
+  const canary = await readCanarySecrets(settings, { problems, warnings });
+  const webhookSecret = await readWebhookSecret(settings, { problems, warnings });
+  const oidcProofs = await readOidcSecrets(parsed.data.oidc, { problems, warnings });
+  const profileSigning = await readProfileSigning(settings, { problems, warnings }, new Date(now()));
   return problems.length > 0
     ? { kind: 'invalid', problems }
-    : { kind: 'loaded', config: settings, secrets, warnings };
+    : {
+        kind: 'loaded',
+        config: settings,
+        secrets: { ...secrets, ...redisSecrets, canary, webhookSecret, oidcProofs, profileSigning },
+        warnings,
+      };
 }
 
 /** Where the shape is wrong, the files that were named are looked at all the same: one run of `check`, one list. */
@@ -73,7 +86,11 @@ async function checkNamedFiles(value: unknown, path: string, problems: string[])
   for (const [key, item] of Object.entries(value)) {
     const setting = path === '' ? key : `${path}.${key}`;
     if (typeof item !== 'string') await checkNamedFiles(item, setting, problems);
-    else if (/^(cert|key|ca_file|password_file|aliases_file)$/.test(key))
+    else if (
+      /^(cert|key|ca_file|(?:sentinel_|app_|main_|revoked_)?password_file|client_secret_file|secret_file|private_key_file|aliases_file)$/.test(
+        key,
+      )
+    )
       await readSetting(setting, item, problems);
   }
 }
@@ -108,7 +125,7 @@ function fillEnvironment(
 }
 
 /** Takes what is secret out of the parsed file. */
-function separate(data: ReturnType<typeof configSchema.parse>, problems: string[]) {
+function separate(data: ReturnType<typeof configSchema.parse>) {
   const literalPasswords = new Map<string, Secret>();
   const passwordFiles = new Map<string, string>();
   const backends: Record<string, Backend> = {};
@@ -117,18 +134,9 @@ function separate(data: ReturnType<typeof configSchema.parse>, problems: string[
     if (login.passwordFile !== null) passwordFiles.set(name, login.passwordFile);
     backends[name] = { ...backend, name, login: { method: login.method, user: login.user } };
   }
-  let redis: Config['redis'] = null;
-  if (data.redis !== null) {
-    if (URL.canParse(data.redis.url)) {
-      const url = new URL(data.redis.url);
-      url.password = '';
-      redis = { url, caFile: data.redis.caFile };
-    } else {
-      problems.push('redis.url: is not a URL');
-    }
-  }
   const { password, passwordFile, ...database } = data.database;
-  const config: Config = { ...data, backends, database, redis };
+  const redis = data.redis === null ? null : withoutPasswords(data.redis);
+  const config: Config = { ...data, backends, oidc: withoutClientSecrets(data.oidc), database, redis };
   return { config, literalPasswords, passwordFiles, databasePassword: { password, passwordFile } };
 }
 
@@ -142,11 +150,6 @@ function crossCheck(
   for (const [name, domain] of Object.entries(config.domains)) {
     if (!Object.hasOwn(config.backends, domain.backend)) {
       problems.push(`domains.${name}.backend: there is no backend "${domain.backend}"`);
-    }
-    if (domain.enrollment === 'open' && domain.mfa !== 'off') {
-      warnings.push(
-        `domains.${name}.enrollment: open lets whoever holds a leaked main password enroll the first second factor`,
-      );
     }
   }
   if (Object.keys(config.domains).length === 0) problems.push('domains: at least one domain is needed');
@@ -170,13 +173,6 @@ function crossCheck(
       warnings.push(`backends.${name}.login.password: stands in the configuration; prefer password_file`);
     }
   }
-  if (
-    config.redis !== null &&
-    !isLoopback(config.redis.url.hostname) &&
-    config.redis.url.protocol !== 'rediss:'
-  ) {
-    problems.push('redis.url: a Redis that is not on this host needs rediss:// and a password');
-  }
   if (config.portal.tls === 'none') {
     warnings.push(
       'portal.tls: behind a web proxy the portal cannot count by network; limit requests and sign-ins there',
@@ -192,5 +188,7 @@ function crossCheck(
     break;
   }
   checkListeners(config, { problems, warnings });
+  checkEnrollment(config, { problems, warnings });
+  checkOidc(config, { problems, warnings });
   return warnings;
 }

@@ -16,3 +16,18 @@ export const domainName = z
   .string()
   .toLowerCase()
   .regex(/^(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*$/, 'must be an ASCII domain name (use the xn-- form)');
+
+/** Canonical address of a mailbox, in ASCII. */
+export const mailbox = z
+  .string()
+  .toLowerCase()
+  .regex(/^[^\s@"]{1,64}@[a-z0-9.-]{1,253}$/, 'must be an address such as anna@example.com');
+
+/** IANA name of a time zone, `Europe/Riga`. */
+export const timeZone = z.string().refine((name) => {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}, 'must be the name of a time zone, such as Europe/Riga');

@@ -1,11 +1,20 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { appPasswords } from './app-password-schema.ts';
 import { type BackendEndpoint, backend } from './backend-schema.ts';
+import { canary } from './canary-schema.ts';
+import { clientSetup, profileSigning } from './client-setup-schema.ts';
 import { type DatabaseLocation, database } from './database-schema.ts';
 import { type Domain, domain } from './domain-schema.ts';
 import { duration } from './duration.ts';
+import { limits } from './limits-schema.ts';
 import { certificateFiles, listen } from './listen-schema.ts';
-import { argon2Maxima, domainName, host, path, port } from './primitives.ts';
+import { audit, notices } from './notices-schema.ts';
+import { type OidcProvider, oidc } from './oidc-schema.ts';
+import { domainName, host, mailbox, path, port, timeZone } from './primitives.ts';
+import { type RedisLocation, redis } from './redis-schema.ts';
+import { secondFactors } from './second-factors-schema.ts';
+import { throttle } from './throttle-schema.ts';
 
 export type { BackendEndpoint, Domain };
 
@@ -30,35 +39,43 @@ export const configSchema = z
         port,
         tls: z.enum(['implicit', 'none']).default('implicit'),
         public_url: z.url({ protocol: /^https$/ }),
+        /** Of people whose browser asks for none that there is. */
+        default_language: z
+          .string()
+          .regex(/^[a-z]{2,3}$/)
+          .default('en'),
+        /** Of the times on the pages and in the mails; the browser tells none. */
+        time_zone: timeZone.prefault(Intl.DateTimeFormat().resolvedOptions().timeZone),
+        /** Whose sessions may administer; an identity provider may name more (oidc, admin_claim). */
+        administrators: z.array(mailbox).default([]),
+        /** Where people's mail apps and browsers connect from: the address, or the /24 or /48 around it (S-95). */
+        administrators_see_addresses: z.boolean().default(false),
+        profile_signing: profileSigning,
+        /** In clear, for programs that ask http first: answers nothing but where the portal is. */
+        redirect_port: port.optional(),
       })
-      .transform(({ host, port, tls, public_url }) => ({ host, port, tls, publicUrl: new URL(public_url) })),
+      .transform(({ public_url, default_language, time_zone, profile_signing, redirect_port, ...portal }) => {
+        const { administrators_see_addresses, ...rest } = portal;
+        return {
+          ...rest,
+          administratorsSeeAddresses: administrators_see_addresses,
+          publicUrl: new URL(public_url),
+          defaultLanguage: default_language,
+          timeZone: time_zone,
+          profileSigning: profile_signing,
+          redirectPort: redirect_port ?? null,
+        };
+      }),
     metrics: z.strictObject({ host: host.default('127.0.0.1'), port }).optional(),
     /** Without it the database lies in state_dir. */
     database: database.optional(),
-    redis: z.strictObject({ url: z.string().regex(/^rediss?:\/\//), ca_file: path.optional() }).optional(),
+    redis: redis.optional(),
     backends: z.record(z.string().regex(/^[a-z0-9-]{1,32}$/), backend),
     domains: z.record(domainName, domain),
-    app_passwords: z
-      .strictObject({
-        max_per_account: z.int().min(1).max(1_000).default(40),
-        default_expiry: duration('1m', '3650d').nullable().default(null),
-        cache_ttl: duration('1m', '1d').prefault('1h'),
-        argon2: z
-          .strictObject({
-            memory_kib: z.int().min(7_168).max(argon2Maxima.memoryKib).default(12_288),
-            passes: z.int().min(1).max(argon2Maxima.passes).default(3),
-            lanes: z.int().min(1).max(argon2Maxima.lanes).default(1),
-          })
-          .prefault({})
-          .transform(({ memory_kib, passes, lanes }) => ({ memoryKib: memory_kib, passes, lanes })),
-      })
-      .prefault({})
-      .transform(({ max_per_account, default_expiry, cache_ttl, argon2 }) => ({
-        maxPerAccount: max_per_account,
-        defaultExpiryMs: default_expiry,
-        cacheTtlMs: cache_ttl,
-        argon2,
-      })),
+    client_setup: clientSetup,
+    oidc,
+    app_passwords: appPasswords,
+    second_factors: secondFactors,
     revocation: z
       .strictObject({ max_staleness: duration('10s', '1d').prefault('15m') })
       .prefault({})
@@ -71,38 +88,9 @@ export const configSchema = z
       })
       .prefault({})
       .transform(({ keep, per_account }) => ({ keepMs: keep, perAccount: per_account })),
-    limits: z
-      .strictObject({
-        /** Before login, whatever trickles in (wire 151). */
-        login_time: duration('10s', '1h').prefault('3m'),
-        /** IMAP after login, without a byte either way; never under 30 minutes (RFC 2683 3.1, wire 66). */
-        idle_time: duration('30m').prefault('35m'),
-        connections_per_network: z.int().min(1).default(200),
-        /** Of one listener, whoever they are from; more are closed unheard. */
-        connections: z.int().min(10).default(10_000),
-        /** TLS handshakes of a network: on average a second, and at once (S-12). */
-        handshakes_per_second: z.int().min(1).default(20),
-        handshake_burst: z.int().min(1).default(60),
-        sessions_per_credential: z.int().min(1).default(50),
-        sessions_per_account: z.int().min(1).default(100),
-        message_bytes: z.int().min(1_000_000).default(52_428_800),
-        recipients: z.int().min(1).max(10_000).default(200),
-        drain_time: duration('1s', '1h').prefault('30s'),
-      })
-      .prefault({})
-      .transform((limits) => ({
-        loginTimeMs: limits.login_time,
-        idleTimeMs: limits.idle_time,
-        connectionsPerNetwork: limits.connections_per_network,
-        connections: limits.connections,
-        handshakesPerSecond: limits.handshakes_per_second,
-        handshakeBurst: limits.handshake_burst,
-        sessionsPerCredential: limits.sessions_per_credential,
-        sessionsPerAccount: limits.sessions_per_account,
-        messageBytes: limits.message_bytes,
-        recipients: limits.recipients,
-        drainTimeMs: limits.drain_time,
-      })),
+    throttle,
+    limits,
+    canary,
     smtp: z
       .strictObject({
         /** A bare CR or LF in a message: made CRLF, as Postfix does, or refused with 550 5.6.11 (wire 107). */
@@ -115,6 +103,8 @@ export const configSchema = z
         bareNewlines: bare_newlines,
         concurrentSubmissions: concurrent_submissions,
       })),
+    notices,
+    audit,
     log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   })
   .transform((file) => ({
@@ -132,22 +122,30 @@ export const configSchema = z
       password: null,
       passwordFile: null,
     },
-    redis: file.redis === undefined ? null : { url: file.redis.url, caFile: file.redis.ca_file ?? null },
+    redis: file.redis ?? null,
     backends: file.backends,
     domains: file.domains,
+    clientSetup: file.client_setup,
+    oidc: file.oidc,
     appPasswords: file.app_passwords,
+    secondFactors: file.second_factors,
     revocation: file.revocation,
     loginLog: file.login_log,
+    notices: file.notices,
+    audit: file.audit,
+    throttle: file.throttle,
     limits: file.limits,
+    canary: file.canary ?? null,
     smtp: file.smtp,
     logLevel: file.log_level,
   }));
 
 /** Configuration as the program uses it: defaults filled in, durations in milliseconds, no secret inside. */
-export type Config = Omit<z.output<typeof configSchema>, 'backends' | 'database' | 'redis'> & {
+export type Config = Omit<z.output<typeof configSchema>, 'backends' | 'database' | 'oidc' | 'redis'> & {
   readonly database: DatabaseLocation;
   readonly backends: Readonly<Record<string, Backend>>;
-  readonly redis: { readonly url: URL; readonly caFile: string | null } | null;
+  readonly oidc: Readonly<Record<string, OidcProvider>>;
+  readonly redis: RedisLocation | null;
 };
 export type Backend = Omit<z.output<typeof backend>, 'login'> & {
   readonly name: string;

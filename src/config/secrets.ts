@@ -1,23 +1,31 @@
 import { X509Certificate } from 'node:crypto';
 import { Secret } from '../secret.ts';
+import type { CanarySecrets } from './canary-secrets.ts';
 import type { CertificateFiles } from './certificate.ts';
-import { isLoopback } from './loopback.ts';
+import type { OidcClientProof } from './oidc-secrets.ts';
 import { type Findings, readCertificates } from './read-certificates.ts';
+import type { RedisSecrets } from './redis-secrets.ts';
 import type { Config } from './schema.ts';
 import { readSetting } from './setting-file.ts';
 
 export type { CertificateFiles };
 
 /** What the configuration refers to and must not print. Kept apart, so that a Config can be shown whole. */
-export interface Secrets {
+export interface Secrets extends RedisSecrets {
   /** By backend name. */
   readonly masterPasswords: ReadonlyMap<string, Secret>;
-  readonly redisPassword: Secret | null;
   readonly databasePassword: Secret | null;
+  readonly canary: CanarySecrets | null;
+  /** Signs the webhook's messages; null where there is none. */
+  readonly webhookSecret: Secret | null;
+  /** By name of the identity provider. */
+  readonly oidcProofs: ReadonlyMap<string, OidcClientProof>;
   /** `tls.certificates`: the portal's, and those of every listener without its own. */
   readonly certificates: readonly CertificateFiles[];
   /** Of each entry of `listen`, in its order. */
   readonly listenCertificates: readonly (readonly CertificateFiles[])[];
+  /** `portal.profile_signing`, where that names files. */
+  readonly profileSigning: CertificateFiles | null;
   /** PEM of each `ca_file`, by its path as configured. */
   readonly authorities: ReadonlyMap<string, Buffer>;
 }
@@ -27,11 +35,10 @@ export async function readSecrets(
   config: Config,
   literalPasswords: ReadonlyMap<string, Secret>,
   passwordFiles: ReadonlyMap<string, string>,
-  redisUrl: string | undefined,
   databasePassword: { readonly password: string | null; readonly passwordFile: string | null },
   findings: Findings,
   now: Date,
-): Promise<Secrets> {
+): Promise<Omit<Secrets, 'canary' | 'webhookSecret' | 'oidcProofs' | 'profileSigning' | keyof RedisSecrets>> {
   const { problems } = findings;
   const masterPasswords = new Map(literalPasswords);
   for (const [name, file] of passwordFiles) {
@@ -68,6 +75,9 @@ export async function readSecrets(
     caFiles.push([`backends.${name}.smtp.ca_file`, backend.smtp.caFile]);
     caFiles.push([`backends.${name}.pop3.ca_file`, backend.pop3?.caFile ?? null]);
   }
+  for (const [name, { caFile }] of Object.entries(config.oidc))
+    caFiles.push([`oidc.${name}.ca_file`, caFile]);
+  caFiles.push(['notices.webhook.ca_file', config.notices.webhook?.caFile ?? null]);
   for (const [setting, file] of caFiles) {
     if (file === null || authorities.has(file)) continue;
     const pem = await readSetting(setting, file, problems);
@@ -79,14 +89,8 @@ export async function readSecrets(
       problems.push(`${setting}: ${file} holds no certificate`);
     }
   }
-  const password =
-    redisUrl !== undefined && URL.canParse(redisUrl) ? decodeURIComponent(new URL(redisUrl).password) : '';
-  if (config.redis !== null && !isLoopback(config.redis.url.hostname) && password === '') {
-    problems.push('redis.url: a Redis that is not on this host needs a password');
-  }
   return {
     masterPasswords,
-    redisPassword: password === '' ? null : Secret.fromText(password),
     databasePassword: await readDatabasePassword(databasePassword, problems),
     certificates,
     listenCertificates,

@@ -50,6 +50,7 @@ describe('config/sallyport.example.yaml', () => {
       ['domains', 'example.com', 'main_password'],
       ['app_passwords'],
       ['revocation'],
+      ['throttle'],
       ['limits'],
       ['log_level'],
     ].map((path) => ({ setting: path.join('.'), path })),

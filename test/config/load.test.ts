@@ -61,14 +61,17 @@ describe('a usable configuration', () => {
     if (loaded.kind !== 'loaded') throw new Error(loaded.problems.join('\n'));
     expect(loaded.config.appPasswords).toEqual({
       maxPerAccount: 40,
+      createdPerHour: 10,
       defaultExpiryMs: null,
+      unusedAfterMs: 86_400_000,
       cacheTtlMs: 3_600_000,
+      keepEndedMs: 400 * 86_400_000,
       argon2: { memoryKib: 12_288, passes: 3, lanes: 1 },
     });
     expect(loaded.config.limits.idleTimeMs).toBe(35 * 60_000);
     expect(loaded.config.domains['example.com']).toMatchObject({
       backend: 'office',
-      signIn: 'imap',
+      signIn: { method: 'imap' },
       mfa: 'required',
       enrollment: 'open',
     });
@@ -112,6 +115,53 @@ describe('every problem at once', () => {
       domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' } } },
     });
     expect(problems.join()).toMatch(/domains\.example\.com\.enrollment: must be chosen/);
+  });
+
+  const domain = (change: object) => ({
+    domains: { 'example.com': { backend: 'office', sign_in: { method: 'imap' }, ...change } },
+  });
+
+  it.each<[object, RegExp | null]>([
+    [{ enrollment: 'code' }, null],
+    [{ enrollment: 'open' }, null],
+    [{ enrollment: 'network', enrollment_networks: ['192.0.2.0/24', '2001:db8::/32', '198.51.100.7'] }, null],
+    [{ enrollment: 'network' }, /enrollment_networks: .*needs at least one/],
+    [
+      { enrollment: 'network', enrollment_networks: ['192.0.2'] },
+      /enrollment_networks\.0: must be an address/,
+    ],
+    [
+      { enrollment: 'open', enrollment_networks: ['192.0.2.0/24'] },
+      /enrollment_networks: is for enrollment: network/,
+    ],
+    [{ enrollment: 'idp' }, /enrollment: idp needs sign_in/],
+    [{ enrollment: 'idp', mfa: 'off' }, null],
+    [{ enrollment: 'everybody' }, /enrollment: must be chosen/],
+  ])('S-74: %j', async (change, problem) => {
+    const problems = await problemsOf(domain(change));
+    if (problem === null) expect(problems).toEqual([]);
+    else expect(problems.join('\n')).toMatch(problem);
+  });
+
+  it('S-74: behind a web proxy everybody comes from its address, and none of them may enroll by that', async () => {
+    const problems = await problemsOf({
+      ...domain({ enrollment: 'network', enrollment_networks: ['10.0.0.0/8'] }),
+      portal: { host: '127.0.0.1', port: 8443, tls: 'none', public_url: 'https://mail.example.com' },
+    });
+    expect(problems.join()).toMatch(/enrollment: network needs portal\.tls: implicit/);
+  });
+
+  it('S-80, S-81: second factors have their defaults, and a hold that can be left out', async () => {
+    const usual = await load({});
+    expect(usual.kind === 'loaded' && usual.config.secondFactors).toEqual({
+      emailCode: false,
+      recoveryHoldMs: 24 * 3_600_000,
+    });
+    const other = await load({ second_factors: { email_code: true, recovery_hold: '0s' } });
+    expect(other.kind === 'loaded' && other.config.secondFactors).toEqual({
+      emailCode: true,
+      recoveryHoldMs: 0,
+    });
   });
 
   const backend = (change: object) => ({
