@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Database } from './database.ts';
+import { type Database, within } from './database.ts';
 import { appendRevocation } from './revocations.ts';
 import { type GuardedRows, genuine, type RowGuard } from './row-guard.ts';
 import type { Account } from './schema.ts';
@@ -38,7 +38,17 @@ export async function findAccountUnchecked(
 ): Promise<UncheckedAccount | null> {
   const query = database
     .selectFrom('account')
-    .select(['id', 'address', 'state', 'mfa', 'enrolled_at', 'created_at']);
+    .select([
+      'id',
+      'address',
+      'state',
+      'mfa',
+      'enrolled_at',
+      'created_at',
+      'language',
+      'hold_until',
+      'user_handle',
+    ]);
   const row = await ('id' in by
     ? query.where('id', '=', by.id)
     : query.where('address', '=', by.address)
@@ -82,6 +92,7 @@ export async function createAccount(
     state: 'active',
     mfa: null,
     enrolled_at: null,
+    hold_until: null,
   } satisfies GuardedRows['account'];
   const result = await database
     .insertInto('account')
@@ -107,8 +118,8 @@ export async function enableAccount(database: Database, guard: RowGuard, id: Buf
 }
 
 /**
- * Disables and enters the feed in one transaction, so that no session of the account outlives it. Works on a forged row
- * too, and lends it no MAC.
+ * Disables, ends the browser's sessions and enters the feed in one transaction, so that no session of the account outlives
+ * it. Works on a forged row too, and lends it no MAC.
  */
 export async function disableAccount(
   database: Database,
@@ -116,12 +127,16 @@ export async function disableAccount(
   id: Buffer,
   now: number,
 ): Promise<void> {
-  await database.transaction().execute(async (transaction) => {
+  await within(database, async (transaction) => {
     await lockAccount(transaction, id);
     const row = await rowOf(transaction, id);
     if (row === null) return;
     const isGenuine = guard.isGenuine('account', row);
     await write(transaction, row, { state: 'disabled' }, isGenuine ? guard : null);
+    // Else they would go on when the account is enabled again.
+    for (const table of ['portal_session', 'profile_link'] as const) {
+      await transaction.deleteFrom(table).where('account_id', '=', id).execute();
+    }
     await appendRevocation(transaction, {
       credentialId: null,
       accountId: id,
@@ -132,23 +147,56 @@ export async function disableAccount(
 }
 
 /**
- * Takes every second factor and browser session of the account, so that it enrolls anew; answers how many factors there
- * were.
+ * Takes every second factor, code and browser session of the account, so that it enrolls anew; answers how many factors
+ * there were. Call it in a transaction.
  */
 export async function resetSecondFactors(
-  database: Database,
+  transaction: Database,
   guard: RowGuard,
   accountId: Buffer,
 ): Promise<number> {
-  return await database.transaction().execute(async (transaction) => {
-    await changeAccountLocked(transaction, guard, accountId, { enrolled_at: null });
-    const { numDeletedRows } = await transaction
-      .deleteFrom('second_factor')
-      .where('account_id', '=', accountId)
-      .executeTakeFirst();
-    await transaction.deleteFrom('portal_session').where('account_id', '=', accountId).execute();
-    return Number(numDeletedRows);
-  });
+  await changeAccountLocked(transaction, guard, accountId, { enrolled_at: null, hold_until: null });
+  const factors = await transaction
+    .deleteFrom('second_factor')
+    .where('account_id', '=', accountId)
+    .returning(['kind', 'confirmed_at'])
+    .execute();
+  for (const table of [
+    'webauthn_challenge',
+    'email_code',
+    'enrollment_code',
+    'portal_session',
+    'profile_link',
+  ] as const) {
+    await transaction.deleteFrom(table).where('account_id', '=', accountId).execute();
+  }
+  return factors.filter(({ kind, confirmed_at }) => confirmed_at !== null && kind !== 'recovery').length;
+}
+
+/** Lets a locked account create no app password before `until`; null for no such hold. Call it in a transaction. */
+export async function setHold(
+  transaction: Database,
+  guard: RowGuard,
+  account: Account,
+  until: number | null,
+): Promise<void> {
+  await write(transaction, account, { hold_until: until }, guard);
+}
+
+/** The account's WebAuthn user handle; `fresh` becomes it where there is none. */
+export async function userHandleOf(database: Database, accountId: Buffer, fresh: Buffer): Promise<Buffer> {
+  await database
+    .updateTable('account')
+    .set({ user_handle: fresh })
+    .where('id', '=', accountId)
+    .where('user_handle', 'is', null)
+    .execute();
+  const row = await database
+    .selectFrom('account')
+    .select('user_handle')
+    .where('id', '=', accountId)
+    .executeTakeFirst();
+  return row?.user_handle ?? fresh;
 }
 
 /** Lets a locked account remember that it has enrolled; call it in the transaction that confirms the factor. */
@@ -183,12 +231,10 @@ async function rowOf(database: Database, id: Buffer): Promise<Account | null> {
   return row ?? null;
 }
 
-type Change = Partial<Pick<Account, 'state' | 'mfa' | 'enrolled_at'>>;
+type Change = Partial<Pick<Account, 'state' | 'mfa' | 'enrolled_at' | 'hold_until'>>;
 
 async function changeAccount(database: Database, guard: RowGuard, id: Buffer, change: Change): Promise<void> {
-  await database
-    .transaction()
-    .execute(async (transaction) => changeAccountLocked(transaction, guard, id, change));
+  await within(database, async (transaction) => changeAccountLocked(transaction, guard, id, change));
 }
 
 async function changeAccountLocked(

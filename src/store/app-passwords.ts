@@ -1,26 +1,49 @@
+import type { ExpressionBuilder } from 'kysely';
 import { lockAccount } from './accounts.ts';
+import { isLive } from './app-password-life.ts';
 import { type Database, writeEach } from './database.ts';
-import type { AppPasswordRow, NewAppPasswordRow } from './schema.ts';
+import type { AppPasswordRow, NewAppPasswordRow, Schema } from './schema.ts';
+
+type Selector = { readonly pepperVersion: number; readonly selector: number };
 
 /** Rows of any state that a secret may belong to: one (pepper version, selector) per live pepper. */
 export async function findCandidates(
   database: Database,
   accountId: Buffer,
-  selectors: readonly { readonly pepperVersion: number; readonly selector: number }[],
+  selectors: readonly Selector[],
 ): Promise<readonly AppPasswordRow[]> {
   return await database
     .selectFrom('app_password')
     .selectAll()
     .where('account_id', '=', accountId)
+    .where((where) => where.or(selectors.map((selector) => isUnder(where, selector))))
+    .orderBy('created_at', 'desc')
+    .execute();
+}
+
+/** As {@link findCandidates}, and rows that are not revoked under a pepper that no selector is for: nobody can tell of those. */
+export async function findPossible(
+  database: Database,
+  accountId: Buffer,
+  selectors: readonly Selector[],
+): Promise<readonly AppPasswordRow[]> {
+  const known = selectors.map(({ pepperVersion }) => pepperVersion);
+  return await database
+    .selectFrom('app_password')
+    .selectAll()
+    .where('account_id', '=', accountId)
     .where((where) =>
-      where.or(
-        selectors.map(({ pepperVersion, selector }) =>
-          where.and([where('pepper_version', '=', pepperVersion), where('selector', '=', selector)]),
-        ),
-      ),
+      where.or([
+        ...selectors.map((selector) => isUnder(where, selector)),
+        where.and([where('pepper_version', 'not in', known), where('state', '!=', 'revoked')]),
+      ]),
     )
     .orderBy('created_at', 'desc')
     .execute();
+}
+
+function isUnder(where: ExpressionBuilder<Schema, 'app_password'>, { pepperVersion, selector }: Selector) {
+  return where.and([where('pepper_version', '=', pepperVersion), where('selector', '=', selector)]);
 }
 
 export async function findAppPassword(database: Database, id: Buffer): Promise<AppPasswordRow | null> {
@@ -56,10 +79,28 @@ export async function countLiveAppPasswords(
     .selectFrom('app_password')
     .select((select) => select.fn.countAll<number | bigint | string>().as('live'))
     .where('account_id', '=', accountId)
-    .where('state', '=', 'active')
-    .where((where) => where.or([where('not_after', 'is', null), where('not_after', '>', now)]))
+    // Paused ones too, or the cap would hold nobody who pauses.
+    .where('state', '!=', 'revoked')
+    .where((where) => isLive(where, now))
     .executeTakeFirstOrThrow();
   return Number(live);
+}
+
+/** Of any state; by the same maker, so that what operators set up takes nothing from the person. */
+export async function countCreatedSince(
+  database: Database,
+  accountId: Buffer,
+  createdBy: string,
+  since: number,
+): Promise<number> {
+  const { made } = await database
+    .selectFrom('app_password')
+    .select((select) => select.fn.countAll<number | bigint | string>().as('made'))
+    .where('account_id', '=', accountId)
+    .where('created_by', '=', createdBy)
+    .where('created_at', '>', since)
+    .executeTakeFirstOrThrow();
+  return Number(made);
 }
 
 /** Whether a selector is taken in the account, by a revoked row too. */
@@ -88,11 +129,17 @@ export async function markRevoked(
     .execute();
 }
 
+/** What may be changed while an app password lives. */
+export type ChangeableColumns = Pick<
+  AppPasswordRow,
+  'label' | 'scopes' | 'networks' | 'fence' | 'not_after' | 'first_use_by' | 'max_idle_ms'
+> & { readonly state: 'active' | 'paused' };
+
 /** Changes what a row grants, unless it changed since it was read. */
 export async function replaceGrant(
   transaction: Database,
   read: Pick<AppPasswordRow, 'id' | 'row_mac'>,
-  grant: Pick<AppPasswordRow, 'label' | 'scopes' | 'networks' | 'not_after' | 'fence' | 'row_mac'>,
+  grant: ChangeableColumns & Pick<AppPasswordRow, 'row_mac'>,
 ): Promise<boolean> {
   const { numUpdatedRows } = await transaction
     .updateTable('app_password')
@@ -122,28 +169,66 @@ export async function replaceProof(
   });
 }
 
-/** Writes last uses together. */
-export async function writeLastUses(
-  database: Database,
-  uses: readonly {
-    readonly id: Buffer;
-    readonly at: number;
-    readonly address: string;
-    readonly protocol: string;
-    readonly client: string | null;
-  }[],
-): Promise<void> {
+/** How an app password was used. */
+export interface AppPasswordUse {
+  readonly id: Buffer;
+  readonly at: number;
+  readonly address: string;
+  readonly protocol: string;
+  readonly client: string | null;
+}
+
+/** Those of the ids that were used before. */
+export async function usedBefore(database: Database, ids: readonly Buffer[]): Promise<readonly Buffer[]> {
+  if (ids.length === 0) return [];
+  const rows = await database
+    .selectFrom('app_password')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('last_used_at', 'is not', null)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Writes a use where there was none before; false where there was, or the app password is gone. In a transaction that holds the account. */
+export async function writeFirstUse(transaction: Database, use: AppPasswordUse): Promise<boolean> {
+  const { numUpdatedRows } = await transaction
+    .updateTable('app_password')
+    .set(columnsOf(use))
+    .where('id', '=', use.id)
+    .where('last_used_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+function columnsOf(use: AppPasswordUse) {
+  return {
+    last_used_at: use.at,
+    last_used_address: use.address,
+    last_used_protocol: use.protocol,
+    last_used_client: use.client,
+  };
+}
+
+/** A later use than this, by so much, is a clock that was wrong: else it would stand until its time has come. */
+const clockWrongMs = 86_400_000;
+
+/** Writes last uses together; one that came late, from a node that waited for the database, moves none back. */
+export async function writeLastUses(database: Database, uses: readonly AppPasswordUse[]): Promise<void> {
+  if (uses.length === 0) return;
   await writeEach(database, async (to) => {
     for (const use of uses) {
       await to
         .updateTable('app_password')
-        .set({
-          last_used_at: use.at,
-          last_used_address: use.address,
-          last_used_protocol: use.protocol,
-          last_used_client: use.client,
-        })
+        .set(columnsOf(use))
         .where('id', '=', use.id)
+        .where((where) =>
+          where.or([
+            where('last_used_at', 'is', null),
+            where('last_used_at', '<=', use.at),
+            where('last_used_at', '>', use.at + clockWrongMs),
+          ]),
+        )
         .execute();
     }
   });

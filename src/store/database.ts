@@ -7,6 +7,12 @@ import * as initial from './migrations/001-initial.ts';
 import * as fence from './migrations/002-fence.ts';
 import * as loginLog from './migrations/003-login-log.ts';
 import * as revocationCounter from './migrations/004-revocation-counter.ts';
+import * as appPasswordLife from './migrations/005-app-password-life.ts';
+import * as secondFactors from './migrations/006-second-factors.ts';
+import * as notices from './migrations/007-notices.ts';
+import * as audit from './migrations/008-audit.ts';
+import * as oidc from './migrations/009-oidc.ts';
+import * as profileLink from './migrations/010-profile-link.ts';
 import { lockMigrations } from './postgres-dialect.ts';
 import { PreparedOnce } from './prepared-once.ts';
 import type { Schema } from './schema.ts';
@@ -19,6 +25,12 @@ const migrations: Readonly<Record<string, Migration>> = {
   '002-fence': fence,
   '003-login-log': loginLog,
   '004-revocation-counter': revocationCounter,
+  '005-app-password-life': appPasswordLife,
+  '006-second-factors': secondFactors,
+  '007-notices': notices,
+  '008-audit': audit,
+  '009-oidc': oidc,
+  '010-profile-link': profileLink,
 };
 const provider: MigrationProvider = { getMigrations: async () => ({ ...migrations }) };
 
@@ -35,6 +47,8 @@ export function openDatabase(file: string): Database {
   // A revocation that was answered must survive a power cut.
   sqlite.pragma('synchronous = FULL');
   sqlite.pragma('foreign_keys = ON');
+  // What is deleted is overwritten: seeds and addresses must not stay in free pages (S-36).
+  sqlite.pragma('secure_delete = ON');
   // The command line writes beside a running gateway; the dialect waits, and does not stop the process meanwhile.
   sqlite.pragma('busy_timeout = 0');
   return new Kysely<Schema>({ dialect: new LockingSqliteDialect({ database: new PreparedOnce(sqlite) }) });
@@ -43,6 +57,11 @@ export function openDatabase(file: string): Database {
 /** Whether transactions of other connections run at the same time; the embedded engine lets in one that writes. */
 export function isShared(database: Database): boolean {
   return database.getExecutor().adapter.supportsMultipleConnections === true;
+}
+
+/** Runs `work` in the transaction that `database` is, or else in one of its own. */
+export async function within<T>(database: Database, work: (transaction: Database) => Promise<T>): Promise<T> {
+  return database.isTransaction ? await work(database) : await database.transaction().execute(work);
 }
 
 /**

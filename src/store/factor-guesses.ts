@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
-import type { Database } from './database.ts';
-import type { RowGuard } from './row-guard.ts';
+import { aheadMs } from './clock-ahead.ts';
+import { type Database, within } from './database.ts';
+import { genuine, type RowGuard } from './row-guard.ts';
 import type { SecondFactorRow } from './schema.ts';
 
 // S-76: a guess is counted before it is looked at and taken back when it was right, so that guesses made at the same
@@ -29,6 +30,7 @@ export async function countGuess(
       .set((set) => ({ row_mac: set.ref('row_mac') }))
       .where('id', '=', factorId)
       .execute();
+    await bringBack(transaction, factorId, now);
     const row = await transaction
       .insertInto('factor_failure')
       .columns(['factor_id', 'at'])
@@ -59,6 +61,28 @@ export async function countGuess(
       .executeTakeFirst();
     return row?.at ?? null;
   });
+}
+
+/**
+ * After the clock was set back: guesses that lie ahead count as made just now, each under a key of its own. Left there, they
+ * would fill the windows until their time has come, and every new guess would follow them.
+ */
+async function bringBack(transaction: Database, factorId: Buffer, now: number): Promise<void> {
+  const ahead = await transaction
+    .selectFrom('factor_failure')
+    .select('at')
+    .where('factor_id', '=', factorId)
+    .where('at', '>', now + aheadMs)
+    .orderBy('at', 'desc')
+    .execute();
+  for (const [index, { at }] of ahead.entries()) {
+    await transaction
+      .updateTable('factor_failure')
+      .set({ at: now - index })
+      .where('factor_id', '=', factorId)
+      .where('at', '=', at)
+      .execute();
+  }
 }
 
 /** The guess was right: it does not count. */
@@ -104,38 +128,80 @@ export async function recordWrongGuess(
   now: number,
   bounds: { readonly consecutive: number; readonly long: GuessWindow },
 ): Promise<boolean> {
-  const { id } = factor;
+  const { id, account_id } = factor;
   await database
     .deleteFrom('factor_failure')
     .where('factor_id', '=', id)
     .where('at', '<=', now - bounds.long.windowMs)
     .execute();
-  // Made before it is known whether it is needed: the statement that counts is the one that disables.
-  const disabledMac = guard.mac('second_factor', { ...factor, disabled_at: now });
-  const row = await database
-    .updateTable('second_factor')
-    .set(({ eb, selectFrom }) => {
-      const isDisabling = eb.and([
-        eb('disabled_at', 'is', null),
-        eb.or([
-          eb('consecutive_failures', '>=', bounds.consecutive - 1),
-          eb(
-            selectFrom('factor_failure')
-              .select(({ fn }) => fn.countAll<number>().as('made'))
-              .where('factor_id', '=', id),
-            '>=',
-            bounds.long.guesses,
-          ),
-        ]),
-      ]);
-      return {
-        consecutive_failures: eb('consecutive_failures', '+', 1),
-        disabled_at: eb.case().when(isDisabling).then(now).else(eb.ref('disabled_at')).end(),
-        row_mac: eb.case().when(isDisabling).then(disabledMac).else(eb.ref('row_mac')).end(),
-      } as object;
-    })
-    .where('id', '=', id)
-    .returning('disabled_at')
+  return await within(database, async (transaction) => {
+    // Held, and as it is now: its seed may have been sealed anew since it was read, and the MAC is over that too.
+    const held = await transaction
+      .updateTable('second_factor')
+      .set((set) => ({ row_mac: set.ref('row_mac') }))
+      .where('id', '=', id)
+      .returningAll()
+      .executeTakeFirst();
+    if (held === undefined) return false;
+    const current = genuine(guard, 'second_factor', held, account_id);
+    // Made before it is known whether it is needed: the statement that counts is the one that disables.
+    const disabledMac = guard.mac('second_factor', { ...current, disabled_at: now });
+    const row = await transaction
+      .updateTable('second_factor')
+      .set(({ eb, selectFrom }) => {
+        const isDisabling = eb.and([
+          eb('disabled_at', 'is', null),
+          eb.or([
+            eb('consecutive_failures', '>=', bounds.consecutive - 1),
+            eb(
+              selectFrom('factor_failure')
+                .select(({ fn }) => fn.countAll<number>().as('made'))
+                .where('factor_id', '=', id),
+              '>=',
+              bounds.long.guesses,
+            ),
+          ]),
+        ]);
+        return {
+          consecutive_failures: eb('consecutive_failures', '+', 1),
+          disabled_at: eb.case().when(isDisabling).then(now).else(eb.ref('disabled_at')).end(),
+          row_mac: eb.case().when(isDisabling).then(disabledMac).else(eb.ref('row_mac')).end(),
+        } as object;
+      })
+      .where('id', '=', id)
+      .returning('disabled_at')
+      .executeTakeFirst();
+    return row !== undefined && row.disabled_at !== null;
+  });
+}
+
+/**
+ * Whether the account's owner is to be told now that somebody guesses at her factors: where as many guesses of `window` were
+ * wrong, once in it. Call it in a transaction that holds the account.
+ */
+export async function isTimeToTell(
+  transaction: Database,
+  factor: Pick<SecondFactorRow, 'id' | 'account_id'>,
+  now: number,
+  window: GuessWindow,
+): Promise<boolean> {
+  const since = now - window.windowMs;
+  const { wrong } = await transaction
+    .selectFrom('factor_failure')
+    .innerJoin('second_factor', 'second_factor.id', 'factor_failure.factor_id')
+    .select(({ fn }) => fn.countAll<number>().as('wrong'))
+    .where('second_factor.account_id', '=', factor.account_id)
+    .where('factor_failure.at', '>', since)
+    .executeTakeFirstOrThrow();
+  if (wrong < window.guesses) return false;
+  const told = await transaction
+    .selectFrom('second_factor')
+    .select('id')
+    .where('account_id', '=', factor.account_id)
+    .where('told_at', '>', since)
+    .where('told_at', '<=', now + aheadMs)
     .executeTakeFirst();
-  return row !== undefined && row.disabled_at !== null;
+  if (told !== undefined) return false;
+  await transaction.updateTable('second_factor').set({ told_at: now }).where('id', '=', factor.id).execute();
+  return true;
 }

@@ -50,6 +50,31 @@ export async function listLoginEvents(
     .execute();
 }
 
+/** A place between two events of the order {@link pageLoginEvents} has. */
+export interface LoginEventPlace {
+  readonly lastAt: number;
+  readonly id: Buffer;
+}
+
+/** Events of an account after a place, or the newest; newest first, at most `limit`. */
+export async function pageLoginEvents(
+  database: Database,
+  accountId: Buffer,
+  after: LoginEventPlace | null,
+  limit: number,
+): Promise<readonly LoginEventRow[]> {
+  let query = database.selectFrom('login_event').selectAll().where('account_id', '=', accountId);
+  if (after !== null) {
+    query = query.where((where) =>
+      where.or([
+        where('last_at', '<', after.lastAt),
+        where.and([where('last_at', '=', after.lastAt), where('id', '>', after.id)]),
+      ]),
+    );
+  }
+  return await query.orderBy('last_at', 'desc').orderBy('id').limit(limit).execute();
+}
+
 /** Deletes events of before `before`, at most `limit`. Answers how many. */
 export async function purgeLoginEvents(database: Database, before: number, limit: number): Promise<number> {
   const { numDeletedRows } = await database

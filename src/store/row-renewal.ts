@@ -28,6 +28,70 @@ export async function renewRowMacs(database: Database, guard: RowGuard): Promise
         .executeTakeFirst();
       moved += Number(numUpdatedRows);
     }
+    for (const row of await to.selectFrom('identity_link').selectAll().execute()) {
+      if (!guard.isOutdated(row.row_mac) || !guard.isGenuine('identity_link', row)) continue;
+      const { numUpdatedRows } = await to
+        .updateTable('identity_link')
+        .set({ row_mac: guard.mac('identity_link', row) })
+        .where('id', '=', row.id)
+        .where('row_mac', '=', row.row_mac)
+        .executeTakeFirst();
+      moved += Number(numUpdatedRows);
+    }
+    for (const row of await to.selectFrom('recovery_code').selectAll().execute()) {
+      if (!guard.isOutdated(row.row_mac) || !guard.isGenuine('recovery_code', row)) continue;
+      const { numUpdatedRows } = await to
+        .updateTable('recovery_code')
+        .set({ row_mac: guard.mac('recovery_code', row) })
+        .where('id', '=', row.id)
+        .where('row_mac', '=', row.row_mac)
+        .executeTakeFirst();
+      moved += Number(numUpdatedRows);
+    }
+    for (const row of await to.selectFrom('enrollment_code').selectAll().execute()) {
+      if (!guard.isOutdated(row.row_mac) || !guard.isGenuine('enrollment_code', row)) continue;
+      const { numUpdatedRows } = await to
+        .updateTable('enrollment_code')
+        .set({ row_mac: guard.mac('enrollment_code', row) })
+        .where('account_id', '=', row.account_id)
+        .where('row_mac', '=', row.row_mac)
+        .executeTakeFirst();
+      moved += Number(numUpdatedRows);
+    }
   });
+  return moved + (await renewNoticeMacs(database, guard));
+}
+
+const noticesAtOnce = 500;
+
+/** Some hundreds at a time: there are as many as people were told of in 30 days. */
+async function renewNoticeMacs(database: Database, guard: RowGuard): Promise<number> {
+  let moved = 0;
+  for (const table of ['notice', 'notice_delivery'] as const) {
+    for (let after: Buffer = Buffer.alloc(0); ; ) {
+      const rows = await database
+        .selectFrom(table)
+        .selectAll()
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(noticesAtOnce)
+        .execute();
+      await writeEach(database, async (to) => {
+        for (const row of rows) {
+          if (!guard.isOutdated(row.row_mac) || !guard.isGenuine(table, row as never)) continue;
+          const { numUpdatedRows } = await to
+            .updateTable(table)
+            .set({ row_mac: guard.mac(table, row as never) })
+            .where('id', '=', row.id)
+            .where('row_mac', '=', row.row_mac)
+            .executeTakeFirst();
+          moved += Number(numUpdatedRows);
+        }
+      });
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < noticesAtOnce) break;
+      after = last.id;
+    }
+  }
   return moved;
 }

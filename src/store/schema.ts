@@ -1,9 +1,20 @@
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+import type { AuditChainTable, AuditEntryTable, NoticeDeliveryTable, NoticeTable } from './journal-schema.ts';
+import type {
+  EmailCodeTable,
+  EnrollmentCodeTable,
+  FactorFailureTable,
+  RecoveryCodeTable,
+  SecondFactorTable,
+  WebauthnChallengeTable,
+} from './second-factor-schema.ts';
+
+export type { AuditChainRow, AuditEntryRow, NoticeDeliveryRow, NoticeRow } from './journal-schema.ts';
 
 // Ids are 16 random bytes; times are UTC milliseconds as integers, because the two engines print dates differently.
 
 /** Under the row's MAC: an update that sets it does not compile, but where the new MAC is made with it (row-guard.ts). */
-type Guarded<T> = ColumnType<T, T, never>;
+export type Guarded<T> = ColumnType<T, T, never>;
 
 export interface AccountTable {
   readonly id: Guarded<Buffer>;
@@ -14,8 +25,14 @@ export interface AccountTable {
   readonly mfa: Guarded<'required' | 'optional' | 'off' | null>;
   /** When a first second factor was confirmed; a reset clears it. Deleting the factor must not open enrollment again. */
   readonly enrolled_at: Guarded<number | null>;
+  /** Until then the portal creates no app password, because a recovery code was used (S-80). */
+  readonly hold_until: Guarded<number | null>;
+  /** The WebAuthn user handle: 32 random bytes, made with the first passkey. */
+  user_handle: Buffer | null;
   row_mac: Buffer;
   readonly created_at: number;
+  /** Of notices, as the person last chose it: a tag such as `lv`. null: never chosen. */
+  language: string | null;
 }
 
 export interface AppPasswordTable {
@@ -27,7 +44,11 @@ export interface AppPasswordTable {
   /** Canonical CIDRs joined by commas; empty allows every network. */
   networks: string;
   not_after: number | null;
-  state: 'active' | 'revoked';
+  /** Ends then unless it was used before (S-84). */
+  first_use_by: number | null;
+  /** Ends when it was not used for so long. */
+  max_idle_ms: number | null;
+  state: 'active' | 'paused' | 'revoked';
   pepper_version: number;
   selector: number;
   phc: string;
@@ -65,28 +86,6 @@ export interface CacheSaltTable {
   readonly created_at: number;
 }
 
-export interface SecondFactorTable {
-  readonly id: Guarded<Buffer>;
-  readonly account_id: Guarded<Buffer>;
-  readonly kind: Guarded<'totp'>;
-  /** Sealed seed, base64url (credentials/seal.ts). */
-  readonly sealed: Guarded<string>;
-  /** null while enrollment is unfinished; such a row dies 10 minutes after created_at (S-77). */
-  readonly confirmed_at: Guarded<number | null>;
-  /** Last TOTP time step spent; -1 before the first (S-75). */
-  last_step: number;
-  /** Since the last success; 50 disable the factor (S-76). */
-  consecutive_failures: number;
-  readonly disabled_at: Guarded<number | null>;
-  row_mac: Buffer;
-  readonly created_at: number;
-}
-
-export interface FactorFailureTable {
-  readonly factor_id: Buffer;
-  readonly at: number;
-}
-
 export interface PortalSessionTable {
   /** SHA-256 of the cookie's 32 bytes: a database dump cannot be replayed (S-59). */
   readonly id_hash: Guarded<Buffer>;
@@ -94,11 +93,38 @@ export interface PortalSessionTable {
   readonly level: Guarded<'first-factor' | 'full'>;
   /** base64url of 32 random bytes, in every form of the session (S-61). */
   readonly csrf: Guarded<string>;
-  /** When a second factor was last shown in this session; null on first-factor level (S-68). */
+  /** When a second factor was last shown in this session; null on first-factor level, or not known (S-68). */
   readonly factor_at: Guarded<number | null>;
+  /** Who vouched for the person at sign-in: the backend by her main password, a provider, or one that asked for two factors. */
+  readonly assurance: Guarded<'password' | 'idp' | 'idp-mfa'>;
+  /** By a claim of the provider; null for whoever has no more than her own account. */
+  readonly role: Guarded<'administrator' | null>;
   readonly created_at: Guarded<number>;
+  /** What lets a first-factor session enroll: the first enrollment's gate was passed, or a recovery code was used. */
+  readonly opened: Guarded<'gate' | 'recovery' | null>;
   row_mac: Buffer;
   seen_at: number;
+}
+
+/** A sign-in on its way to an identity provider and back, for 10 minutes and one use. */
+export interface OidcTransactionTable {
+  /** SHA-256 of the cookie's 32 bytes. */
+  readonly id_hash: Buffer;
+  /** null: whoever comes back. */
+  readonly account_id: Buffer | null;
+  /** All that decides: who was asked for what, and what has to come back (credentials/seal.ts). */
+  readonly sealed: string;
+  readonly created_at: number;
+}
+
+export interface IdentityLinkTable {
+  readonly id: Guarded<Buffer>;
+  readonly account_id: Guarded<Buffer>;
+  readonly issuer: Guarded<string>;
+  readonly subject: Guarded<string>;
+  row_mac: Buffer;
+  readonly created_at: number;
+  readonly created_by: 'operator' | 'email-claim';
 }
 
 /** Logins or refusals of a day that differ in nothing but the time. */
@@ -134,6 +160,24 @@ export interface StaleClientTable {
   client: string | null;
 }
 
+/** Sets up one device, once: who has the token gets an app password. */
+export interface ProfileLinkTable {
+  readonly id: Guarded<Buffer>;
+  /** SHA-256 of the token's 32 bytes. */
+  readonly token_hash: Guarded<Buffer>;
+  readonly account_id: Guarded<Buffer>;
+  readonly device: Guarded<string>;
+  readonly created_at: Guarded<number>;
+  readonly not_after: Guarded<number>;
+  row_mac: Buffer;
+  used_at: number | null;
+  used_address: string | null;
+  /** What kind of device the browser called itself; null where it says nothing known. */
+  used_by: string | null;
+  /** The app password that came of it; null where none did. */
+  credential_id: Buffer | null;
+}
+
 export interface Schema {
   account: AccountTable;
   app_password: AppPasswordTable;
@@ -143,8 +187,19 @@ export interface Schema {
   second_factor: SecondFactorTable;
   factor_failure: FactorFailureTable;
   portal_session: PortalSessionTable;
+  profile_link: ProfileLinkTable;
+  recovery_code: RecoveryCodeTable;
+  enrollment_code: EnrollmentCodeTable;
+  webauthn_challenge: WebauthnChallengeTable;
+  email_code: EmailCodeTable;
+  oidc_transaction: OidcTransactionTable;
+  identity_link: IdentityLinkTable;
   login_event: LoginEventTable;
   stale_client: StaleClientTable;
+  audit_chain: AuditChainTable;
+  audit_entry: AuditEntryTable;
+  notice: NoticeTable;
+  notice_delivery: NoticeDeliveryTable;
 }
 
 export type Account = Selectable<AccountTable>;
@@ -153,6 +208,13 @@ export type NewAppPasswordRow = Insertable<AppPasswordTable>;
 export type RevocationRow = Selectable<RevocationTable>;
 export type SecondFactorRow = Selectable<SecondFactorTable>;
 export type PortalSessionRow = Selectable<PortalSessionTable>;
+export type ProfileLinkRow = Selectable<ProfileLinkTable>;
+export type RecoveryCodeRow = Selectable<RecoveryCodeTable>;
+export type EnrollmentCodeRow = Selectable<EnrollmentCodeTable>;
+export type WebauthnChallengeRow = Selectable<WebauthnChallengeTable>;
+export type EmailCodeRow = Selectable<EmailCodeTable>;
+export type OidcTransactionRow = Selectable<OidcTransactionTable>;
+export type IdentityLinkRow = Selectable<IdentityLinkTable>;
 export type LoginEventRow = Selectable<LoginEventTable>;
 export type NewLoginEventRow = Insertable<LoginEventTable>;
 export type StaleClientRow = Selectable<StaleClientTable>;

@@ -1,32 +1,41 @@
-import { findAccountById, lockAccount, markEnrolled } from './accounts.ts';
+import { findAccountById, lockAccount } from './accounts.ts';
+import { aheadMs } from './clock-ahead.ts';
 import type { Database } from './database.ts';
 import { ForgedRowError, type GuardedRows, genuine, type RowGuard, refused } from './row-guard.ts';
 import type { SecondFactorRow } from './schema.ts';
 
+/** Kinds an account can stand on alone: an e-mail code and recovery codes only stand beside one of them. */
+const standing: readonly SecondFactorRow['kind'][] = ['totp', 'passkey'];
+
+export function isStanding(factor: Pick<SecondFactorRow, 'kind'>): boolean {
+  return standing.includes(factor.kind);
+}
+
 /**
- * The account's factor, disabled or not; null before the first enrollment is finished. Throws for a row that the gateway
- * did not write so, and where the account has enrolled and the factor is gone: that is not a first enrollment (S-74).
+ * The account's factors, disabled ones too, the oldest first; none before the first enrollment is finished. Throws for a
+ * row that the gateway did not write so, and where the account has enrolled and what it stands on is gone: that is not a
+ * first enrollment (S-74).
  */
-export async function findConfirmedFactor(
+export async function listFactors(
   database: Database,
   guard: RowGuard,
   accountId: Buffer,
-): Promise<SecondFactorRow | null> {
-  const first = await confirmedRow(database, accountId);
-  if (first !== null) return genuine(guard, 'second_factor', first, accountId);
+): Promise<readonly SecondFactorRow[]> {
+  const first = await confirmedRows(database, guard, accountId);
+  if (first.some(isStanding)) return first;
   const account = await findAccountById(database, guard, accountId);
-  if (account === null || account.enrolled_at === null) return null;
+  if (account === null || account.enrolled_at === null) return [];
   // Once more: an enrollment may have finished between the two.
-  const second = await confirmedRow(database, accountId);
-  if (second !== null) return genuine(guard, 'second_factor', second, accountId);
+  const second = await confirmedRows(database, guard, accountId);
+  if (second.some(isStanding)) return second;
   throw refused(guard, new ForgedRowError('second_factor', accountId, 'missing'));
 }
 
-/** null when there is none, it is confirmed by now, or it is not younger than `createdAfter`. Throws for a forged row. */
+/** Begun in the last `lifeMs`; null when there is none, or it is confirmed by now. Throws for a forged row. */
 export async function findPendingFactor(
   database: Database,
   guard: RowGuard,
-  at: { readonly id: Buffer; readonly accountId: Buffer; readonly createdAfter: number },
+  at: { readonly id: Buffer; readonly accountId: Buffer; readonly now: number; readonly lifeMs: number },
 ): Promise<SecondFactorRow | null> {
   const row = await database
     .selectFrom('second_factor')
@@ -34,9 +43,65 @@ export async function findPendingFactor(
     .where('id', '=', at.id)
     .where('account_id', '=', at.accountId)
     .where('confirmed_at', 'is', null)
-    .where('created_at', '>', at.createdAfter)
+    .where('created_at', '>', at.now - at.lifeMs)
+    .where('created_at', '<=', at.now + aheadMs)
     .executeTakeFirst();
   return row === undefined ? null : genuine(guard, 'second_factor', row, at.accountId);
+}
+
+/** What makes a factor of its kind; what the kind does not have is left out. */
+export type FactorFields = Pick<SecondFactorRow, 'id' | 'account_id' | 'kind' | 'created_at'> &
+  Partial<
+    Pick<
+      SecondFactorRow,
+      | 'sealed'
+      | 'address'
+      | 'credential_id'
+      | 'public_key'
+      | 'rp_id'
+      | 'user_verified'
+      | 'backup_eligible'
+      | 'backed_up'
+      | 'sign_count'
+      | 'transports'
+      | 'name'
+      | 'confirmed_at'
+    >
+  >;
+
+/** Inserts a factor, unfinished unless it says when it was confirmed. Answers the row. */
+export async function insertFactor(
+  database: Database,
+  guard: RowGuard,
+  fields: FactorFields,
+): Promise<SecondFactorRow> {
+  const bare = {
+    sealed: '',
+    address: null,
+    credential_id: null,
+    public_key: null,
+    rp_id: null,
+    user_verified: null,
+    backup_eligible: null,
+    backed_up: null,
+    sign_count: null,
+    transports: null,
+    name: '',
+    confirmed_at: null,
+  };
+  const guarded = { ...bare, ...fields, disabled_at: null } satisfies GuardedRows['second_factor'];
+  const row: SecondFactorRow = {
+    ...guarded,
+    is_primary: 0,
+    last_step: -1,
+    consecutive_failures: 0,
+    row_mac: guard.mac('second_factor', guarded),
+    used_at: null,
+    told_at: null,
+    saved_at: null,
+  };
+  await database.insertInto('second_factor').values(row).execute();
+  return row;
 }
 
 /** Puts an unfinished factor in place of the one with that id, and drops the account's dead ones. */
@@ -51,14 +116,6 @@ export async function replacePendingFactor(
     readonly deadBefore: number;
   },
 ): Promise<void> {
-  const fields = {
-    id: factor.id,
-    account_id: factor.accountId,
-    kind: 'totp',
-    sealed: factor.sealed,
-    confirmed_at: null,
-    disabled_at: null,
-  } satisfies GuardedRows['second_factor'];
   await database.transaction().execute(async (transaction) => {
     await lockAccount(transaction, factor.accountId);
     await transaction
@@ -67,64 +124,48 @@ export async function replacePendingFactor(
       .where('confirmed_at', 'is', null)
       .where((where) => where.or([where('id', '=', factor.id), where('created_at', '<=', factor.deadBefore)]))
       .execute();
-    await transaction
-      .insertInto('second_factor')
-      .values({
-        ...fields,
-        row_mac: guard.mac('second_factor', fields),
-        last_step: -1,
-        consecutive_failures: 0,
-        created_at: factor.now,
-      })
-      .execute();
+    await insertFactor(transaction, guard, {
+      id: factor.id,
+      account_id: factor.accountId,
+      kind: 'totp',
+      sealed: factor.sealed,
+      created_at: factor.now,
+    });
   });
 }
 
-/**
- * Makes an unfinished factor the account's own, spends the step that proved it and lets the account remember that it has
- * enrolled, in one transaction. False when it is gone, too old or no longer as it was read, or the account had enrolled.
- */
-export async function confirmFactor(
-  database: Database,
+/** Makes an unfinished factor a real one and spends the step that proved it. False when it is gone, old or not as it was read. */
+export async function confirmPendingFactor(
+  transaction: Database,
   guard: RowGuard,
   factor: SecondFactorRow,
-  proof: { readonly step: number; readonly now: number; readonly createdAfter: number },
+  proof: {
+    readonly step: number;
+    readonly now: number;
+    readonly lifeMs: number;
+    readonly name: string;
+  },
 ): Promise<boolean> {
   const confirmed = { ...factor, confirmed_at: proof.now };
   const change = {
     confirmed_at: proof.now,
     row_mac: guard.mac('second_factor', confirmed),
     last_step: proof.step,
+    name: proof.name,
   };
-  return await database.transaction().execute(async (transaction) => {
-    await lockAccount(transaction, factor.account_id);
-    const account = await findAccountById(transaction, guard, factor.account_id);
-    if (account === null || account.enrolled_at !== null) return false;
-    const result = await transaction
-      .updateTable('second_factor')
-      .set(change as object)
-      .where('id', '=', factor.id)
-      .where('row_mac', '=', factor.row_mac)
-      .where('confirmed_at', 'is', null)
-      .where('created_at', '>', proof.createdAfter)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('second_factor as other')
-              .select('other.id')
-              .where('other.account_id', '=', factor.account_id)
-              .where('other.confirmed_at', 'is not', null),
-          ),
-        ),
-      )
-      .executeTakeFirst();
-    if (result.numUpdatedRows !== 1n) return false;
-    await markEnrolled(transaction, guard, account, proof.now);
-    return true;
-  });
+  const { numUpdatedRows } = await transaction
+    .updateTable('second_factor')
+    .set(change as object)
+    .where('id', '=', factor.id)
+    .where('row_mac', '=', factor.row_mac)
+    .where('confirmed_at', 'is', null)
+    .where('created_at', '>', proof.now - proof.lifeMs)
+    .where('created_at', '<=', proof.now + aheadMs)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
 }
 
-/** Drops what other sessions of the account had begun to enroll. */
+/** Drops what sessions of the account had begun to enroll. */
 export async function deletePendingFactors(database: Database, accountId: Buffer): Promise<void> {
   await database
     .deleteFrom('second_factor')
@@ -137,25 +178,94 @@ export async function deletePendingFactors(database: Database, accountId: Buffer
  * S-75: spends a time step and ends the run of failures, in one statement. False when that step or a later one is
  * spent already: of twenty posts of one code only one wins.
  */
-export async function spendStep(database: Database, id: Buffer, step: number): Promise<boolean> {
-  const result = await database
+export async function spendStep(database: Database, id: Buffer, step: number, now: number): Promise<boolean> {
+  const { numUpdatedRows } = await database
     .updateTable('second_factor')
-    .set({ last_step: step, consecutive_failures: 0 })
+    .set({ last_step: step, consecutive_failures: 0, used_at: now })
     .where('id', '=', id)
     .where('last_step', '<', step)
     .where('confirmed_at', 'is not', null)
     .where('disabled_at', 'is', null)
     .executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+  return numUpdatedRows === 1n;
 }
 
-async function confirmedRow(database: Database, accountId: Buffer): Promise<SecondFactorRow | null> {
-  const row = await database
+/** Spends every step an app may have shown up to now, of everybody: after a restore nobody knows which were. */
+export async function spendStepsUntil(database: Database, now: number): Promise<void> {
+  const step = Math.floor(now / 30_000) + 1;
+  await database
+    .updateTable('second_factor')
+    .set({ last_step: step })
+    .where('kind', '=', 'totp')
+    .where('last_step', '<', step)
+    .where('confirmed_at', 'is not', null)
+    .execute();
+}
+
+/** Ends the run of failures. False when the factor is gone or disabled meanwhile. */
+export async function markFactorUsed(database: Database, id: Buffer, now: number): Promise<boolean> {
+  const { numUpdatedRows } = await database
+    .updateTable('second_factor')
+    .set({ consecutive_failures: 0, used_at: now })
+    .where('id', '=', id)
+    .where('confirmed_at', 'is not', null)
+    .where('disabled_at', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
+}
+
+export async function deleteFactor(transaction: Database, accountId: Buffer, id: Buffer): Promise<boolean> {
+  const { numDeletedRows } = await transaction
+    .deleteFrom('second_factor')
+    .where('account_id', '=', accountId)
+    .where('id', '=', id)
+    .where('confirmed_at', 'is not', null)
+    .executeTakeFirst();
+  return numDeletedRows === 1n;
+}
+
+export async function renameFactor(database: Database, id: Buffer, name: string): Promise<void> {
+  await database.updateTable('second_factor').set({ name }).where('id', '=', id).execute();
+}
+
+export async function makeFactorPrimary(transaction: Database, accountId: Buffer, id: Buffer): Promise<void> {
+  await transaction
+    .updateTable('second_factor')
+    .set(({ eb }) => ({ is_primary: eb.case().when('id', '=', id).then(1).else(0).end() }) as object)
+    .where('account_id', '=', accountId)
+    .execute();
+}
+
+/** Takes a disabled factor back into use and forgets its failures. False where it is not as it was read, and nothing is changed. */
+export async function enableFactor(
+  transaction: Database,
+  guard: RowGuard,
+  factor: SecondFactorRow,
+): Promise<boolean> {
+  const row_mac = guard.mac('second_factor', { ...factor, disabled_at: null });
+  const { numUpdatedRows } = await transaction
+    .updateTable('second_factor')
+    .set({ disabled_at: null, consecutive_failures: 0, row_mac } as object)
+    .where('id', '=', factor.id)
+    .where('row_mac', '=', factor.row_mac)
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) return false;
+  await transaction.deleteFrom('factor_failure').where('factor_id', '=', factor.id).execute();
+  return true;
+}
+
+async function confirmedRows(
+  database: Database,
+  guard: RowGuard,
+  accountId: Buffer,
+): Promise<readonly SecondFactorRow[]> {
+  const rows = await database
     .selectFrom('second_factor')
     .selectAll()
     .where('account_id', '=', accountId)
     .where('confirmed_at', 'is not', null)
     .orderBy('confirmed_at')
-    .executeTakeFirst();
-  return row ?? null;
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => genuine(guard, 'second_factor', row, accountId));
 }

@@ -1,3 +1,4 @@
+import { endsAt } from './app-password-life.ts';
 import type { Database } from './database.ts';
 import type { NewStaleClientRow, StaleClientRow } from './schema.ts';
 
@@ -49,13 +50,20 @@ export async function listStaleClients(
     .selectFrom('stale_client')
     .innerJoin('app_password', 'app_password.id', 'stale_client.credential_id')
     .selectAll('stale_client')
-    .select(['app_password.label', 'app_password.revoked_at', 'app_password.not_after'])
+    .select(['app_password.label', 'app_password.created_at', 'app_password.revoked_at'])
+    .select(['app_password.not_after', 'app_password.first_use_by', 'app_password.max_idle_ms'])
+    .select('app_password.last_used_at')
     .where('app_password.account_id', '=', accountId)
     .where('stale_client.last_at', '>=', since)
     .orderBy('stale_client.last_at', 'desc')
     .execute();
-  return rows.map(({ revoked_at, not_after, ...row }) => ({
-    ...row,
-    endedAt: revoked_at ?? not_after ?? row.first_at,
-  }));
+  return rows.map(
+    ({ created_at, revoked_at, not_after, first_use_by, max_idle_ms, last_used_at, ...row }) => ({
+      ...row,
+      endedAt:
+        revoked_at ??
+        endsAt({ not_after, first_use_by, max_idle_ms, created_at, last_used_at }, row.last_at) ??
+        row.first_at,
+    }),
+  );
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAccount } from '../../src/store/accounts.ts';
+import { hasEnded } from '../../src/store/app-password-life.ts';
 import {
+  countCreatedSince,
   countLiveAppPasswords,
   findAppPassword,
   findCandidates,
@@ -39,6 +41,8 @@ describe.each(engines)('on %s', (engine) => {
       scopes: 1,
       networks: '',
       not_after: null,
+      first_use_by: null,
+      max_idle_ms: null,
       state: 'active',
       pepper_version: 1,
       selector: number,
@@ -90,6 +94,51 @@ describe.each(engines)('on %s', (engine) => {
       await insertAppPassword(database, row(3, { not_after: 100 }));
       expect(await countLiveAppPasswords(database, accountId, 99)).toBe(2);
       expect(await countLiveAppPasswords(database, accountId, 100)).toBe(1);
+    });
+
+    it.each<[string, Partial<NewAppPasswordRow>, number]>([
+      ['a time for the first use', { first_use_by: 100 }, 100],
+      ['a time for the first use, and was used', { first_use_by: 100, last_used_at: 99 }, Number.NaN],
+      ['a longest time without use', { max_idle_ms: 60, created_at: 40 }, 100],
+      [
+        'a longest time without use, and was used',
+        { max_idle_ms: 60, created_at: 40, last_used_at: 50 },
+        110,
+      ],
+      ['both', { first_use_by: 100, max_idle_ms: 500, created_at: 40 }, 100],
+      ['both, and was used', { first_use_by: 100, max_idle_ms: 500, last_used_at: 60 }, 560],
+      ['a fixed end before all that', { not_after: 30, first_use_by: 100, max_idle_ms: 500 }, 30],
+      ['a use in the future', { max_idle_ms: 60, last_used_at: 9e15 }, Number.NaN],
+    ])('with %s end in SQL when they end in code', async (_what, change, end) => {
+      await insertAppPassword(database, row(1, change));
+      const read = await findAppPassword(database, id(1));
+      if (read === null) throw new Error('not inserted');
+      for (const now of [29, 30, 99, 100, 109, 110, 559, 560, 10_000]) {
+        expect(await countLiveAppPasswords(database, accountId, now)).toBe(now >= end ? 0 : 1);
+        expect(hasEnded(read, now)).toBe(now >= end);
+      }
+    });
+
+    it('are counted while they are paused, and by hour and maker whatever became of them', async () => {
+      await insertAppPassword(database, row(10, { state: 'paused' }));
+      await insertAppPassword(database, row(11, { state: 'revoked' }));
+      await insertAppPassword(database, row(12, { created_by: 'cli:root' }));
+      expect(await countLiveAppPasswords(database, accountId, 99)).toBe(2);
+      expect(await countCreatedSince(database, accountId, 'test', 9)).toBe(2);
+      expect(await countCreatedSince(database, accountId, 'test', 10)).toBe(1);
+    });
+
+    it('keep the later of two uses, but for one that a wrong clock put far ahead', async () => {
+      await insertAppPassword(database, row(1));
+      const at = (moment: number) => [
+        { id: id(1), at: moment, address: '192.0.2.1', protocol: 'imap', client: null },
+      ];
+      await writeLastUses(database, at(500));
+      await writeLastUses(database, at(400));
+      expect(await findAppPassword(database, id(1))).toMatchObject({ last_used_at: 500 });
+      await writeLastUses(database, at(86_400_000 * 400));
+      await writeLastUses(database, at(600));
+      expect(await findAppPassword(database, id(1))).toMatchObject({ last_used_at: 600 });
     });
 
     it('take a new proof only as they were read', async () => {

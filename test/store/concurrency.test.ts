@@ -16,9 +16,9 @@ import { appendRevocation } from '../../src/store/revocations.ts';
 import { renewRowMacs } from '../../src/store/row-renewal.ts';
 import type { Account, AppPasswordRow } from '../../src/store/schema.ts';
 import {
-  confirmFactor,
-  findConfirmedFactor,
+  confirmPendingFactor,
   findPendingFactor,
+  listFactors,
   replacePendingFactor,
   spendStep,
 } from '../../src/store/second-factors.ts';
@@ -56,11 +56,11 @@ describe.each(engines)('at the same time on %s', (engine) => {
   async function factor() {
     const place = { id: id(1), accountId: alice.id };
     await replacePendingFactor(node(0), guard, { ...place, sealed: 'seed', now: 10, deadBefore: 0 });
-    const pending = await findPendingFactor(node(0), guard, { ...place, createdAfter: 0 });
+    const pending = await findPendingFactor(node(0), guard, { ...place, now: 30, lifeMs: 30 });
     if (pending === null) throw new Error('nothing was begun');
-    await confirmFactor(node(0), guard, pending, { step: 3, now: 30, createdAfter: 0 });
-    const confirmed = await findConfirmedFactor(node(0), guard, alice.id);
-    if (confirmed === null) throw new Error('not confirmed');
+    await confirmPendingFactor(node(0), guard, pending, { step: 3, now: 30, lifeMs: 30, name: '' });
+    const [confirmed] = await listFactors(node(0), guard, alice.id);
+    if (confirmed === undefined) throw new Error('not confirmed');
     return confirmed;
   }
 
@@ -71,6 +71,8 @@ describe.each(engines)('at the same time on %s', (engine) => {
       scopes: 1,
       networks: '',
       not_after: null,
+      first_use_by: null,
+      max_idle_ms: null,
       state: 'active' as const,
       pepper_version: 1,
       selector: number,
@@ -118,15 +120,14 @@ describe.each(engines)('at the same time on %s', (engine) => {
     const bounds = { consecutive: 20, long: { windowMs: 1_000, guesses: 1_000 } };
     const disabled = await times(20, (_, on) => recordWrongGuess(on, guard, read, 50, bounds));
     expect(disabled.filter(Boolean)).toHaveLength(1);
-    expect(await findConfirmedFactor(node(0), guard, alice.id)).toMatchObject({
-      consecutive_failures: 20,
-      disabled_at: 50,
-    });
+    expect(await listFactors(node(0), guard, alice.id)).toMatchObject([
+      { consecutive_failures: 20, disabled_at: 50 },
+    ]);
   });
 
   it('S-75: of twenty posts of one code one wins', async () => {
     const { id: factorId } = await factor();
-    const won = await times(20, (_, on) => spendStep(on, factorId, 9));
+    const won = await times(20, (_, on) => spendStep(on, factorId, 9, 60));
     expect(won.filter(Boolean)).toHaveLength(1);
   });
 
@@ -143,6 +144,9 @@ describe.each(engines)('at the same time on %s', (engine) => {
           factor_at: 1,
           created_at: 100 + index,
           seen_at: 1,
+          assurance: 'password',
+          opened: null,
+          role: null,
         },
         { most: 5, createdAfter: 0 },
       ),

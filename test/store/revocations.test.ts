@@ -43,6 +43,7 @@ describe.each(engines)('the feed on %s', (engine) => {
     const feed = new RevocationFeed({
       database: scratch.open(),
       now: Date.now,
+      monotonic: () => performance.now(),
       windowMs: 60_000,
       maxStalenessMs: 60_000,
       metrics: createMetrics(),
