@@ -1,11 +1,12 @@
+import { endsAt, hasEnded } from '../store/app-password-life.ts';
 import type { AppPasswordRow } from '../store/schema.ts';
 import { canonicalFence, decodeFence, encodeFence, type Fence } from './fence.ts';
 import { canonicalCidr, splitNetworks } from './network.ts';
 import { opensProtocol, type Scope, scopeBits, scopesOf } from './scope.ts';
 
-const maxLabelCharacters = 64;
+export const maxLabelCharacters = 64;
 /** Keeps the row, its MAC and a cached record small. */
-const maxNetworks = 32;
+export const maxNetworks = 32;
 
 /** An app password as its owner sees it: everything but the secret. */
 export interface AppPasswordView {
@@ -17,8 +18,15 @@ export interface AppPasswordView {
   readonly networks: readonly string[];
   /** null: this version does not understand it, and lets nobody in with it. */
   readonly fence: Fence | null;
+  /** Fixed expiry. */
   readonly notAfter: number | null;
-  readonly state: 'active' | 'revoked' | 'expired';
+  /** Ends then unless it was used before (S-84); null also once it was. */
+  readonly firstUseBy: number | null;
+  /** Ends when it was not used for so long. */
+  readonly maxIdleMs: number | null;
+  /** When it ends, by any of the three, if it is not used from now on. */
+  readonly endsAt: number | null;
+  readonly state: 'active' | 'paused' | 'revoked' | 'expired';
   readonly createdAt: number;
   readonly createdBy: string;
   readonly lastUsedAt: number | null;
@@ -62,14 +70,29 @@ export function checkGrant(grant: Grant): CheckedGrant {
   };
 }
 
+/** Below an hour a last use that is written a minute late would count, above ten years nobody means it. */
+const idleBounds = { least: 3_600_000, most: 3_650 * 86_400_000 };
+
+/** When an app password is to end, in milliseconds from now, or of not being used; null and undefined are no such end. */
+export interface WantedLife {
+  readonly expiresInMs?: number | null | undefined;
+  readonly unusedAfterMs?: number | null | undefined;
+  readonly maxIdleMs?: number | null | undefined;
+}
+
 /** null: it may be set. */
-export function expiryProblem(expiresInMs: number | null): string | null {
-  const isFuture = expiresInMs === null || (Number.isSafeInteger(expiresInMs) && expiresInMs > 0);
-  return isFuture ? null : 'the expiry must lie in the future';
+export function lifeProblem({ expiresInMs, unusedAfterMs, maxIdleMs }: WantedLife): string | null {
+  for (const ms of [expiresInMs, unusedAfterMs]) {
+    const isFuture = ms == null || (Number.isSafeInteger(ms) && ms > 0);
+    if (!isFuture) return 'the expiry must lie in the future';
+  }
+  const { least, most } = idleBounds;
+  const isIdle =
+    maxIdleMs == null || (Number.isSafeInteger(maxIdleMs) && maxIdleMs >= least && maxIdleMs <= most);
+  return isIdle ? null : 'the time without a use must be 1h to 3650d';
 }
 
 export function viewOf(row: AppPasswordRow, now: number): AppPasswordView {
-  const isExpired = row.not_after !== null && row.not_after <= now;
   return {
     id: row.id,
     accountId: row.account_id,
@@ -78,7 +101,10 @@ export function viewOf(row: AppPasswordRow, now: number): AppPasswordView {
     networks: splitNetworks(row.networks),
     fence: decodeFence(row.fence),
     notAfter: row.not_after,
-    state: row.state === 'active' && isExpired ? 'expired' : row.state,
+    firstUseBy: row.last_used_at === null ? row.first_use_by : null,
+    maxIdleMs: row.max_idle_ms,
+    endsAt: endsAt(row, now),
+    state: row.state === 'active' && hasEnded(row, now) ? 'expired' : row.state,
     createdAt: row.created_at,
     createdBy: row.created_by,
     lastUsedAt: row.last_used_at,

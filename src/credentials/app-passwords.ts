@@ -3,67 +3,39 @@ import type { Config } from '../config/schema.ts';
 import type { Secret } from '../secret.ts';
 import { findAccountUnchecked, lockAccount } from '../store/accounts.ts';
 import {
+  type ChangeableColumns,
+  countCreatedSince,
   countLiveAppPasswords,
   findAppPassword,
   insertAppPassword,
   isSelectorTaken,
   listAppPasswords,
-  replaceGrant,
 } from '../store/app-passwords.ts';
 import type { Database } from '../store/database.ts';
+import { deletePortalSessionsOf } from '../store/portal-sessions.ts';
 import { appendRevocation } from '../store/revocations.ts';
-import type { Account, AppPasswordRow, NewAppPasswordRow } from '../store/schema.ts';
+import type { Account, AppPasswordRow } from '../store/schema.ts';
 import { generateAppPassword } from './app-password.ts';
-import { type AppPasswordView, checkGrant, expiryProblem, viewOf } from './app-password-grant.ts';
-import { type Fence, noFence } from './fence.ts';
+import { type AppPasswordChange, changeAppPassword, type UpdateOutcome } from './app-password-change.ts';
+import { type AppPasswordView, checkGrant, lifeProblem, viewOf } from './app-password-grant.ts';
+import type { AppPasswordOrder, CreateOutcome } from './app-password-order.ts';
+import { noFence } from './fence.ts';
+import type { Actor, Journal, JournalEvent } from './journal.ts';
 import type { KeyRing } from './key-file.ts';
 import type { PasswordHash } from './password-hash.ts';
 import type { RevocationFeed } from './revocation.ts';
 import { revokeRow } from './revoked-row.ts';
-import { isRowGenuine, rowMac } from './row-mac.ts';
-import type { Scope } from './scope.ts';
+import { rowMac } from './row-mac.ts';
+import { scopesOf } from './scope.ts';
 import { selectorOf } from './selector.ts';
 
-export type { AppPasswordView };
+export type { AppPasswordChange, AppPasswordOrder, AppPasswordView, CreateOutcome, UpdateOutcome };
 
-/** What to make. */
-export interface AppPasswordOrder {
-  readonly account: Account;
-  readonly label: string;
-  readonly scopes: readonly Scope[];
-  readonly networks: readonly string[];
-  /** undefined fences nothing. */
-  readonly fence?: Fence;
-  /** undefined takes the configured default, null never expires. */
-  readonly expiresInMs: number | null | undefined;
-  /** For the audit: `portal`, or who ran the command. */
-  readonly createdBy: string;
-}
+type Refusal = Exclude<CreateOutcome, { readonly kind: 'created' | 'invalid' }>;
 
-/** What to change; the rest stays as it is. */
-export interface AppPasswordChange {
-  readonly label?: string;
-  readonly scopes?: readonly Scope[];
-  readonly networks?: readonly string[];
-  /** From now; null never expires. */
-  readonly expiresInMs?: number | null;
-  readonly fence?: Partial<Fence>;
-}
-
-/** `problem` is a sentence for the person. */
-export type UpdateOutcome =
-  | { readonly kind: 'updated'; readonly row: AppPasswordView }
-  | { readonly kind: 'not-found' }
-  | { readonly kind: 'revoked' }
-  /** The row is not as the gateway wrote it: it may be revoked, and nothing else. */
-  | { readonly kind: 'altered' }
-  | { readonly kind: 'invalid'; readonly problem: string };
-
-/** `problem` is a sentence for the person. The secret is shown once and wiped by who shows it. */
-export type CreateOutcome =
-  | { readonly kind: 'created'; readonly id: Buffer; readonly secret: Secret; readonly row: AppPasswordView }
-  | { readonly kind: 'cap-reached'; readonly cap: number }
-  | { readonly kind: 'invalid'; readonly problem: string };
+const hourMs = 3_600_000;
+/** With 60,000 of 65,536 selectors taken, one creation in three hundred is refused. */
+const draws = 64;
 
 /** Issues, lists and revokes app passwords. Rejects only when the store or the hash pool fails. */
 export class AppPasswords {
@@ -71,6 +43,7 @@ export class AppPasswords {
   readonly #keys: KeyRing;
   readonly #passwordHash: PasswordHash;
   readonly #revocations: RevocationFeed | null;
+  readonly #journal: Journal;
   readonly #settings: Config['appPasswords'];
   readonly #now: () => number;
 
@@ -80,6 +53,7 @@ export class AppPasswords {
     readonly passwordHash: PasswordHash;
     /** null where no login is served: running gateways find out by their poll. */
     readonly revocations: RevocationFeed | null;
+    readonly journal: Journal;
     readonly config: Pick<Config, 'appPasswords'>;
     readonly now: () => number;
   }) {
@@ -87,32 +61,42 @@ export class AppPasswords {
     this.#keys = parts.keys;
     this.#passwordHash = parts.passwordHash;
     this.#revocations = parts.revocations;
+    this.#journal = parts.journal;
     this.#settings = parts.config.appPasswords;
     this.#now = parts.now;
   }
 
   async create(order: AppPasswordOrder): Promise<CreateOutcome> {
-    const expiresInMs = order.expiresInMs === undefined ? this.#settings.defaultExpiryMs : order.expiresInMs;
+    const { expiresInMs = this.#settings.defaultExpiryMs, unusedAfterMs = this.#settings.unusedAfterMs } =
+      order;
+    const { maxIdleMs = null } = order;
     const grant = checkGrant({ ...order, fence: order.fence ?? noFence });
     if (grant.kind === 'invalid') return grant;
-    const problem = expiryProblem(expiresInMs);
+    const problem = lifeProblem({ expiresInMs, unusedAfterMs, maxIdleMs });
     if (problem !== null) return { kind: 'invalid', problem };
     const now = this.#now();
     const attributes = {
       ...grant.columns,
       not_after: expiresInMs === null ? null : now + expiresInMs,
+      first_use_by: unusedAfterMs === null ? null : now + unusedAfterMs,
+      max_idle_ms: maxIdleMs,
       created_at: now,
       created_by: order.createdBy,
     };
-    for (;;) {
-      // Asked first, so that a full account costs no argon2id; the count that decides is in the transaction.
-      if (await this.#isFull(this.#database, order.account.id)) return this.#capReached();
-      const { secret, row } = await this.#draw(order.account, attributes);
-      const outcome = await this.#insert(row);
-      if (outcome === 'inserted') return { kind: 'created', id: row.id, secret, row: viewOf(row, now) };
-      secret.wipe();
-      if (outcome === 'cap-reached') return this.#capReached();
+    // Asked first, so that a full account costs no argon2id; the count that decides is in the transaction.
+    const refusal = await this.#refusal(this.#database, order);
+    if (refusal !== null) return refusal;
+    for (let draw = 0; draw < draws; draw += 1) {
+      const secret = generateAppPassword();
+      const row = await this.#rowOf(order.account, secret, attributes);
+      if (row !== null) {
+        const outcome = await this.#insert(row, order);
+        if (outcome === 'inserted') return { kind: 'created', id: row.id, secret, row: viewOf(row, now) };
+        secret.wipe();
+        if (outcome !== 'selector-taken') return outcome;
+      } else secret.wipe();
     }
+    return { kind: 'crowded' };
   }
 
   /** Newest first. */
@@ -135,15 +119,17 @@ export class AppPasswords {
     id: Buffer,
     change: AppPasswordChange,
     reason: string,
+    actor: Actor,
   ): Promise<UpdateOutcome> {
-    const problem = change.expiresInMs === undefined ? null : expiryProblem(change.expiresInMs);
-    if (problem !== null) return { kind: 'invalid', problem };
     for (;;) {
+      const what = { accountId, id, change, reason, actor, now: this.#now() };
       const outcome = await this.#database
         .transaction()
-        .execute(async (transaction) => this.#change(transaction, accountId, id, change, reason));
+        .execute(async (transaction) =>
+          changeAppPassword(transaction, { keys: this.#keys, journal: this.#journal }, what),
+        );
       if (outcome.kind === 'overtaken') continue;
-      if (outcome.kind === 'updated') await this.#revocations?.announce();
+      if (outcome.kind === 'updated' && outcome.isChanged) await this.#revocations?.announce();
       return outcome;
     }
   }
@@ -153,6 +139,7 @@ export class AppPasswords {
     accountId: Buffer,
     id: Buffer,
     reason: string,
+    actor: Actor,
   ): Promise<'revoked' | 'already-revoked' | 'not-found'> {
     const outcome = await this.#database.transaction().execute(async (transaction) => {
       await lockAccount(transaction, accountId);
@@ -160,6 +147,8 @@ export class AppPasswords {
       if (row === null || !row.account_id.equals(accountId)) return 'not-found';
       if (row.state === 'revoked') return 'already-revoked';
       await this.#revokeRow(transaction, row, reason);
+      const event = { action: 'app-password.revoked' as const, id, label: row.label };
+      await this.#record(transaction, accountId, { event, actor, reason });
       return 'revoked';
     });
     if (outcome === 'revoked') await this.#revocations?.announce();
@@ -167,43 +156,67 @@ export class AppPasswords {
   }
 
   /** Revokes every one that is not yet, and answers how many. */
-  async revokeAll(accountId: Buffer, reason: string): Promise<number> {
+  async revokeAll(accountId: Buffer, reason: string, actor: Actor): Promise<number> {
     const revoked = await this.#database.transaction().execute(async (transaction) => {
-      await lockAccount(transaction, accountId);
-      const rows = await listAppPasswords(transaction, accountId);
-      const active = rows.filter((row) => row.state !== 'revoked');
-      for (const row of active) await this.#revokeRow(transaction, row, reason);
-      return active.length;
+      const count = await this.#revokeEvery(transaction, accountId, reason);
+      const event = { action: 'app-passwords.revoked' as const, count };
+      if (count > 0) await this.#record(transaction, accountId, { event, actor, reason });
+      return count;
     });
     if (revoked > 0) await this.#revocations?.announce();
     return revoked;
   }
 
-  async #draw(
+  /**
+   * The account's main password was changed, maybe because somebody else had it: ends its portal sessions but for
+   * `exceptSession` (the hash of an id), and revokes its app passwords where that is asked for. Kept ones go on, with
+   * their sessions.
+   */
+  async mainPasswordChanged(
+    accountId: Buffer,
+    order: {
+      readonly appPasswords: 'keep' | 'revoke';
+      readonly exceptSession: Buffer | null;
+      readonly reason: string;
+      readonly actor: Actor;
+    },
+  ): Promise<{ readonly sessionsEnded: number; readonly revoked: number }> {
+    const outcome = await this.#database.transaction().execute(async (transaction) => {
+      await lockAccount(transaction, accountId);
+      const sessionsEnded = await deletePortalSessionsOf(transaction, accountId, order.exceptSession);
+      const revoked =
+        order.appPasswords === 'revoke' ? await this.#revokeEvery(transaction, accountId, order.reason) : 0;
+      const event = { action: 'account.password-changed' as const, sessionsEnded, revoked };
+      await this.#record(transaction, accountId, { event, actor: order.actor, reason: order.reason });
+      return { sessionsEnded, revoked };
+    });
+    if (outcome.revoked > 0) await this.#revocations?.announce();
+    return outcome;
+  }
+
+  /** null, before argon2id is paid for: another app password of the account has the selector. */
+  async #rowOf(
     account: Account,
-    attributes: Pick<
-      NewAppPasswordRow,
-      'label' | 'scopes' | 'networks' | 'fence' | 'not_after' | 'created_at' | 'created_by'
-    >,
-  ): Promise<{ readonly secret: Secret; readonly row: AppPasswordRow }> {
-    const secret = generateAppPassword();
+    secret: Secret,
+    attributes: Omit<ChangeableColumns, 'state'> & Pick<AppPasswordRow, 'created_at' | 'created_by'>,
+  ): Promise<AppPasswordRow | null> {
+    const active = this.#keys.activeId('pepper');
+    const found = selectorOf(this.#keys, active, account.id, secret);
+    if (found !== null && (await isSelectorTaken(this.#database, account.id, active, found))) return null;
     const { phc, pepperVersion } = await this.#passwordHash.hash(secret);
+    // Keys may have been reloaded meanwhile.
     const selector = selectorOf(this.#keys, pepperVersion, account.id, secret);
     if (selector === null) throw new Error('the active pepper cannot be derived');
     const authorizing = {
       id: randomBytes(16),
       account_id: account.id,
-      scopes: attributes.scopes,
-      networks: attributes.networks,
-      fence: attributes.fence,
-      not_after: attributes.not_after ?? null,
+      ...attributes,
       state: 'active' as const,
       pepper_version: pepperVersion,
       selector,
       phc,
     };
-    const row = {
-      ...attributes,
+    return {
       ...authorizing,
       row_mac: rowMac(this.#keys, account.address, authorizing),
       revoked_at: null,
@@ -212,69 +225,62 @@ export class AppPasswords {
       last_used_protocol: null,
       last_used_client: null,
     };
-    return { secret, row };
   }
 
   /** Counts and inserts in one transaction: two requests at once must not both get the last place (S-23). */
-  async #insert(row: AppPasswordRow): Promise<'inserted' | 'cap-reached' | 'selector-taken'> {
+  async #insert(
+    row: AppPasswordRow,
+    order: AppPasswordOrder,
+  ): Promise<'inserted' | 'selector-taken' | Refusal> {
     return await this.#database.transaction().execute(async (transaction) => {
       await lockAccount(transaction, row.account_id);
-      if (await this.#isFull(transaction, row.account_id)) return 'cap-reached';
+      const refusal = await this.#refusal(transaction, order);
+      if (refusal !== null) return refusal;
+      if (order.isStill !== undefined && !(await order.isStill(transaction))) return { kind: 'gone' };
       if (await isSelectorTaken(transaction, row.account_id, row.pepper_version, row.selector)) {
         return 'selector-taken';
       }
       await insertAppPassword(transaction, row);
+      const { id, label, not_after } = row;
+      await this.#journal.record(transaction, {
+        account: order.account,
+        actor: order.actor,
+        ...(order.reason === undefined ? {} : { reason: order.reason }),
+        event: {
+          action: 'app-password.created',
+          id,
+          label,
+          scopes: scopesOf(row.scopes),
+          notAfter: not_after,
+        },
+      });
       return 'inserted';
     });
   }
 
-  /** `overtaken`: a login has moved the row to other keys meanwhile. */
-  async #change(
-    transaction: Database,
-    accountId: Buffer,
-    id: Buffer,
-    change: AppPasswordChange,
-    reason: string,
-  ): Promise<UpdateOutcome | { readonly kind: 'overtaken' }> {
-    await lockAccount(transaction, accountId);
-    const row = await findAppPassword(transaction, id);
-    if (row === null || !row.account_id.equals(accountId)) return { kind: 'not-found' };
-    if (row.state === 'revoked') return { kind: 'revoked' };
-    const account = await findAccountUnchecked(transaction, { id: accountId });
-    if (account === null || !isRowGenuine(this.#keys, account.address, row)) return { kind: 'altered' };
+  async #refusal(
+    database: Database,
+    { account, createdBy, isByOperator }: AppPasswordOrder,
+  ): Promise<Refusal | null> {
     const now = this.#now();
-    const before = viewOf(row, now);
-    if (before.fence === null) {
-      return {
-        kind: 'invalid',
-        problem: 'a newer version has fenced it in a way that this one does not know',
-      };
-    }
-    const fence = { ...before.fence, ...change.fence };
-    const grant = checkGrant({ ...before, ...change, fence });
-    if (grant.kind === 'invalid') return grant;
-    const not_after = notAfterOf(row, change, now);
-    const changed = { ...row, ...grant.columns, not_after };
-    const row_mac = rowMac(this.#keys, account.address, changed);
-    const { label, scopes, networks, fence: encoded } = grant.columns;
-    const isReplaced = await replaceGrant(transaction, row, {
-      ...{ label, scopes, networks, not_after, fence: encoded },
-      row_mac,
-    });
-    if (!isReplaced) return { kind: 'overtaken' };
-    if (!row_mac.equals(row.row_mac)) {
-      await appendRevocation(transaction, { credentialId: id, accountId, at: now, reason });
-    }
-    return { kind: 'updated', row: viewOf({ ...changed, row_mac }, now) };
+    const { maxPerAccount: cap, createdPerHour: perHour } = this.#settings;
+    if ((await countLiveAppPasswords(database, account.id, now)) >= cap) return { kind: 'cap-reached', cap };
+    if (isByOperator === true) return null;
+    const fresh = await findAccountUnchecked(database, { id: account.id });
+    if (fresh?.state !== 'active') return { kind: 'gone' };
+    // The later one: what was read with the account may be old by now, and what is read here may be forged.
+    const until = Math.max(account.hold_until ?? 0, fresh.hold_until ?? 0);
+    if (until > now) return { kind: 'held', until };
+    const recent = await countCreatedSince(database, account.id, createdBy, now - hourMs);
+    return recent >= perHour ? { kind: 'too-many-recently', perHour } : null;
   }
 
-  async #isFull(database: Database, accountId: Buffer): Promise<boolean> {
-    const live = await countLiveAppPasswords(database, accountId, this.#now());
-    return live >= this.#settings.maxPerAccount;
-  }
-
-  #capReached(): CreateOutcome {
-    return { kind: 'cap-reached', cap: this.#settings.maxPerAccount };
+  async #revokeEvery(transaction: Database, accountId: Buffer, reason: string): Promise<number> {
+    await lockAccount(transaction, accountId);
+    const rows = await listAppPasswords(transaction, accountId);
+    const unrevoked = rows.filter((row) => row.state !== 'revoked');
+    for (const row of unrevoked) await this.#revokeRow(transaction, row, reason);
+    return unrevoked.length;
   }
 
   async #revokeRow(transaction: Database, row: AppPasswordRow, reason: string): Promise<void> {
@@ -282,9 +288,13 @@ export class AppPasswords {
     await revokeRow(transaction, this.#keys, row, at);
     await appendRevocation(transaction, { credentialId: row.id, accountId: row.account_id, at, reason });
   }
-}
 
-function notAfterOf(row: AppPasswordRow, change: AppPasswordChange, now: number): number | null {
-  if (change.expiresInMs === undefined) return row.not_after;
-  return change.expiresInMs === null ? null : now + change.expiresInMs;
+  async #record(
+    transaction: Database,
+    accountId: Buffer,
+    entry: { readonly event: JournalEvent; readonly actor: Actor; readonly reason: string },
+  ): Promise<void> {
+    const account = await findAccountUnchecked(transaction, { id: accountId });
+    await this.#journal.record(transaction, { account, ...entry });
+  }
 }

@@ -1,15 +1,16 @@
+import { lapsesAt } from '../store/app-password-life.ts';
 import type { AppPasswordRow } from '../store/schema.ts';
 import { equalBytes, expiryFromU64, expiryToU64, keyedHash, lengthPrefixed, u8, u32, u64 } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
 import { SealBox, type SealPlace } from './seal.ts';
 
 const label = 'sallyport/v1/cache/record';
-/** 1 had no fence: such a record is a miss, and never a login without one. */
-const version = 2;
+/** 1 had no fence, 2 did not lapse: such a record is a miss, and never a login without. */
+const version = 3;
 const headBytes = 5;
 const tagBytes = 32;
-/** Two ids, scopes, two times, feed number. */
-const fixedBodyBytes = 16 + 16 + 1 + 8 + 8 + 8;
+/** Two ids, scopes, three times, feed number. */
+const fixedBodyBytes = 16 + 16 + 1 + 8 + 8 + 8 + 8;
 /** Of the networks and of the fence. */
 const lengthBytes = 2;
 
@@ -20,6 +21,8 @@ export interface CacheRecord {
   readonly scopes: number;
   readonly verifiedAt: number;
   readonly notAfter: number | null;
+  /** From then on the store must say when it was last used; null: never. */
+  readonly lapsesAt: number | null;
   /** Last revocation known when the row was read: a later one voids the record. */
   readonly feedSeq: number;
   readonly networks: string;
@@ -35,6 +38,8 @@ export function recordOf(row: AppPasswordRow, feedSeq: number, verifiedAt: numbe
     scopes: row.scopes,
     verifiedAt,
     notAfter: row.not_after,
+    // By its uses before this one, which may yet be refused: asked a little early, the store knows of this one.
+    lapsesAt: lapsesAt(row, verifiedAt),
     feedSeq,
     networks: row.networks,
     fence: row.fence,
@@ -53,6 +58,7 @@ export function encodeRecord(keys: KeyRing, key: string, record: CacheRecord): B
     u8(record.scopes),
     u64(BigInt(record.verifiedAt)),
     u64(expiryToU64(record.notAfter)),
+    u64(expiryToU64(record.lapsesAt)),
     u64(BigInt(record.feedSeq)),
     lengthPrefixed(record.networks),
     lengthPrefixed(sealedFence(keys, record)),
@@ -83,7 +89,8 @@ export function decodeRecord(keys: KeyRing, key: string, value: Buffer): CacheRe
     scopes: body.readUInt8(32),
     verifiedAt: Number(body.readBigUInt64BE(33)),
     notAfter: expiryFromU64(body.readBigUInt64BE(41)),
-    feedSeq: Number(body.readBigUInt64BE(49)),
+    lapsesAt: expiryFromU64(body.readBigUInt64BE(49)),
+    feedSeq: Number(body.readBigUInt64BE(57)),
     networks,
     fence,
   };

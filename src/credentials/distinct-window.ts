@@ -48,6 +48,13 @@ export class DistinctWindow {
     }
   }
 
+  /** The clock by which seconds are counted was set by so many. */
+  shift(seconds: number): void {
+    for (let index = 0; index < this.#size; index += 1) {
+      this.#seenAt[index] = Math.max(0, (this.#seenAt[index] ?? 0) + seconds);
+    }
+  }
+
   get size(): number {
     return this.#size;
   }

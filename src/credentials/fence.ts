@@ -29,7 +29,7 @@ export const noFence: Fence = {
 };
 
 // Keep the row, its MAC and a cached record small.
-const maxNames = 32;
+export const maxNames = 32;
 const maxEncodedBytes = 4_096;
 const maxCount = 10_000_000;
 const maxSize = 1_099_511_627_776;

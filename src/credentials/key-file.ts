@@ -19,6 +19,12 @@ export interface KeyRing {
   derive(family: KeyFamily, id: number, label: string, salt?: Buffer): Buffer | null;
 }
 
+/** A ring that follows its file, because keys come and go while the gateway runs. */
+export interface KeyRingFile extends KeyRing {
+  /** Reads the file again. Throws {@link KeyFileError}, and stays as it is, for one that cannot take its place. */
+  reload(): Promise<void>;
+}
+
 /** The key file cannot be used; `message` is one plain sentence for the operator and holds no key. */
 export class KeyFileError extends Error {
   override readonly name = 'KeyFileError';
@@ -28,13 +34,14 @@ export class KeyFileError extends Error {
 export interface KeyFingerprint {
   readonly family: KeyFamily;
   readonly id: number;
-  readonly state: 'active' | 'accept' | 'gone';
+  /** `new` is not in use yet, and is accepted like an old one. */
+  readonly state: 'active' | 'new' | 'accept' | 'gone';
   readonly created: string;
   /** First 8 hexadecimal digits of SHA-256; null once the key is gone. */
   readonly fingerprint: string | null;
 }
 
-const families: readonly KeyFamily[] = ['pepper', 'mac', 'seal'];
+export const families: readonly KeyFamily[] = ['pepper', 'mac', 'seal'];
 
 const entry = z.strictObject({
   id: z.int().min(1).max(0xffff_ffff),
@@ -51,16 +58,16 @@ const keyFile = z.strictObject({
   mac: z.array(entry),
   seal: z.array(entry),
 });
-type KeyFile = z.output<typeof keyFile>;
+export type KeyFile = z.output<typeof keyFile>;
 
 /** Reads the key file. Throws {@link KeyFileError} for each fault of S-37, a missing file included. */
-export async function loadKeyFile(path: string): Promise<KeyRing> {
-  return ringOf(await readKeyFile(path));
+export async function loadKeyFile(path: string): Promise<KeyRingFile> {
+  return new FileKeyRing(await readKeyFile(path), async () => await readKeyFile(path));
 }
 
 /** The roots in a key file's text; for tests of published vectors. Throws {@link KeyFileError}. */
 export function parseKeyFile(text: string): KeyRing {
-  return ringOf(parse(text));
+  return new FileKeyRing(parse(text), async () => parse(text));
 }
 
 /** Makes a key file with three new roots, and its folder. Refuses an existing file: a new one kills every app password. */
@@ -71,7 +78,12 @@ export async function createKeyFile(path: string, now: number): Promise<void> {
   await (await openNew(path)).close();
   const first = [newEntry(1, now)];
   try {
-    await replace(path, { format: 1, pepper: first, mac: [newEntry(1, now)], seal: [newEntry(1, now)] });
+    await replaceKeyFile(path, {
+      format: 1,
+      pepper: first,
+      mac: [newEntry(1, now)],
+      seal: [newEntry(1, now)],
+    });
   } catch (error) {
     await rm(path, { force: true });
     throw error;
@@ -85,27 +97,21 @@ export async function keyFingerprints(path: string): Promise<readonly KeyFingerp
     file[family].map(({ id, key, created, state }) => ({
       family,
       id,
-      state,
+      state: state === 'accept' && id > activeOf(file[family]).id ? 'new' : state,
       created,
       fingerprint: key === undefined ? null : fingerprint(key),
     })),
   );
 }
 
-/** Makes a new active root and keeps the old ones accepted. Throws {@link KeyFileError}. */
-export async function rotateKeyFile(path: string, family: KeyFamily | 'all', now: number): Promise<void> {
-  const file = await readKeyFile(path);
-  for (const each of family === 'all' ? families : [family]) {
-    const kept = file[each].map((old) =>
-      old.state === 'active' ? { ...old, state: 'accept' as const } : old,
-    );
-    const id = Math.max(...kept.map((old) => old.id)) + 1;
-    file[each] = [newEntry(id, now), ...kept];
-  }
-  await replace(path, file);
+/** The one that new values are written under. */
+export function activeOf(entries: KeyFile['mac']): KeyFile['mac'][number] {
+  const active = entries.find(({ state }) => state === 'active');
+  if (active === undefined) throw new Error('a key family without an active key');
+  return active;
 }
 
-function newEntry(id: number, now: number): KeyFile['mac'][number] {
+export function newEntry(id: number, now: number): KeyFile['mac'][number] {
   const created = new Date(now).toISOString();
   return { id, key: randomBytes(32).toString('base64url'), created, state: 'active' };
 }
@@ -114,7 +120,8 @@ function fingerprint(key: string): string {
   return createHash('sha256').update(Buffer.from(key, 'base64url')).digest('hex').slice(0, 8);
 }
 
-async function readKeyFile(path: string): Promise<KeyFile> {
+/** Throws {@link KeyFileError}. */
+export async function readKeyFile(path: string): Promise<KeyFile> {
   await checkParent(path);
   let file: FileHandle;
   try {
@@ -193,7 +200,8 @@ function parse(text: string, path = 'the key file'): KeyFile {
   return data;
 }
 
-async function replace(path: string, content: KeyFile): Promise<void> {
+/** Throws {@link KeyFileError}. */
+export async function replaceKeyFile(path: string, content: KeyFile): Promise<void> {
   try {
     await replaceFile(path, `${JSON.stringify(content, null, 1)}\n`);
   } catch (error) {
@@ -213,16 +221,31 @@ async function openNew(path: string): Promise<FileHandle> {
   }
 }
 
-function ringOf(file: KeyFile): KeyRing {
-  return new FileKeyRing(file);
-}
+type Roots = Readonly<Record<KeyFamily, ReadonlyMap<number, Buffer>>>;
 
-class FileKeyRing implements KeyRing {
-  readonly #roots: Readonly<Record<KeyFamily, ReadonlyMap<number, Buffer>>>;
+class FileKeyRing implements KeyRingFile {
+  readonly #read: () => Promise<KeyFile>;
+  #roots: Roots;
   readonly #derived = new Map<string, Buffer>();
 
-  constructor(file: KeyFile) {
-    this.#roots = { pepper: liveRoots(file.pepper), mac: liveRoots(file.mac), seal: liveRoots(file.seal) };
+  constructor(file: KeyFile, read: () => Promise<KeyFile>) {
+    this.#read = read;
+    this.#roots = rootsOf(file);
+  }
+
+  async reload(): Promise<void> {
+    const roots = rootsOf(await this.#read());
+    for (const family of families) {
+      const id = this.activeId(family);
+      const [now, then] = [this.#roots[family].get(id), roots[family].get(id)];
+      if (then === undefined || now?.equals(then) !== true) {
+        throw new KeyFileError(
+          `the key file lacks the ${family} key ${id} that is in use: it is another one`,
+        );
+      }
+    }
+    this.#roots = roots;
+    this.#derived.clear();
   }
 
   activeId(family: KeyFamily): number {
@@ -247,6 +270,10 @@ class FileKeyRing implements KeyRing {
     this.#derived.set(name, key);
     return key;
   }
+}
+
+function rootsOf(file: KeyFile): Roots {
+  return { pepper: liveRoots(file.pepper), mac: liveRoots(file.mac), seal: liveRoots(file.seal) };
 }
 
 /** The active one first. */

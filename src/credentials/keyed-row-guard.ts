@@ -1,7 +1,7 @@
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ForgedRowError, GuardedRows, GuardedTable, Marked, RowGuard } from '../store/row-guard.ts';
-import { expiryToU64, lengthPrefixed, u8, u64 } from './derive.ts';
+import { expiryToU64, lengthPrefixed, u8, u16, u32, u64 } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
 import { isMacOutdated, isVersionedMac, versionedMac } from './versioned-mac.ts';
 
@@ -22,6 +22,8 @@ const encoders: Encoders = {
       choice(['active', 'disabled'], row.state),
       choice([null, 'required', 'optional', 'off'], row.mfa),
       moment(row.enrolled_at),
+      // Only where there is one, as with each field that came later: rows from before keep their MACs.
+      ...(row.hold_until === null ? [] : [moment(row.hold_until)]),
     ],
   },
   second_factor: {
@@ -29,10 +31,11 @@ const encoders: Encoders = {
     message: (row) => [
       bytes(row.id),
       bytes(row.account_id),
-      choice(['totp'], row.kind),
+      choice(['totp', 'passkey', 'email', 'recovery'], row.kind),
       text(row.sealed),
       moment(row.confirmed_at),
       moment(row.disabled_at),
+      ...factorFields(row),
     ],
   },
   portal_session: {
@@ -44,7 +47,69 @@ const encoders: Encoders = {
       text(row.csrf),
       moment(row.factor_at),
       moment(row.created_at),
+      ...(row.assurance === 'password' && row.opened === null
+        ? []
+        : [
+            choice(['password', 'idp', 'idp-mfa'], row.assurance),
+            choice([null, 'gate', 'recovery'], row.opened),
+          ]),
+      ...(row.role === null ? [] : [choice(['administrator'], row.role)]),
     ],
+  },
+  profile_link: {
+    label: 'sallyport/v1/profile-link-row',
+    message: (row) => [
+      bytes(row.id),
+      bytes(row.token_hash),
+      bytes(row.account_id),
+      text(row.device),
+      moment(row.created_at),
+      moment(row.not_after),
+    ],
+  },
+  recovery_code: {
+    label: 'sallyport/v1/recovery-code-row',
+    message: (row) => [
+      bytes(row.id),
+      bytes(row.factor_id),
+      u32(row.pepper_version),
+      u16(row.selector),
+      text(row.phc),
+    ],
+  },
+  enrollment_code: {
+    label: 'sallyport/v1/enrollment-code-row',
+    message: (row) => [bytes(row.account_id), u32(row.pepper_version), text(row.phc), moment(row.not_after)],
+  },
+  webauthn_challenge: {
+    label: 'sallyport/v1/webauthn-challenge-row',
+    message: (row) => [
+      bytes(row.challenge),
+      bytes(row.account_id),
+      bytes(row.session_hash),
+      choice(['create', 'get'], row.ceremony),
+      choice(['required', 'preferred'], row.user_verification),
+      moment(row.created_at),
+    ],
+  },
+  notice: {
+    label: 'sallyport/v1/notice-row',
+    message: (row) => [
+      bytes(row.id),
+      bytes(row.account_id),
+      text(row.topic),
+      text(row.kind),
+      text(row.facts),
+      moment(row.at),
+    ],
+  },
+  notice_delivery: {
+    label: 'sallyport/v1/notice-delivery-row',
+    message: (row) => [bytes(row.id), bytes(row.notice_id), text(row.channel), text(row.recipient ?? '')],
+  },
+  identity_link: {
+    label: 'sallyport/v1/identity-link-row',
+    message: (row) => [bytes(row.id), bytes(row.account_id), text(row.issuer), text(row.subject)],
   },
 };
 
@@ -90,12 +155,32 @@ export class KeyedRowGuard implements RowGuard {
   }
 }
 
-function bytes(value: Buffer): Buffer {
+function factorFields(row: GuardedRows['second_factor']): readonly Buffer[] {
+  switch (row.kind) {
+    case 'passkey':
+      return [
+        bytes(row.credential_id),
+        bytes(row.public_key),
+        text(row.rp_id),
+        choice([0, 1], row.user_verified),
+        choice([0, 1], row.backup_eligible),
+      ];
+    case 'email':
+      return [text(row.address)];
+    case 'totp':
+    case 'recovery':
+      return [];
+    default:
+      return row.kind satisfies never;
+  }
+}
+
+function bytes(value: Buffer | null): Buffer {
   if (!Buffer.isBuffer(value)) throw new TypeError('not bytes');
   return lengthPrefixed(value);
 }
 
-function text(value: string): Buffer {
+function text(value: string | null): Buffer {
   if (typeof value !== 'string') throw new TypeError('not text');
   return lengthPrefixed(value);
 }

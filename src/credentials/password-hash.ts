@@ -7,7 +7,14 @@ import { type HashPlace, HashQueue, type HashQueueLimits } from './hash-queue.ts
 import type { KeyRing } from './key-file.ts';
 import { formatPhc, parsePhc } from './phc.ts';
 
-const label = 'sallyport/v1/app-password/argon2-secret';
+const labels = {
+  'app-password': 'sallyport/v1/app-password/argon2-secret',
+  'recovery-code': 'sallyport/v1/recovery-code/argon2-secret',
+  'enrollment-code': 'sallyport/v1/enrollment-code/argon2-secret',
+} as const;
+/** What a secret is for: a hash of one purpose never matches for another. */
+export type HashPurpose = keyof typeof labels;
+
 const saltBytes = 16;
 
 /** `busy`: not computed, no say about the secret. `unusable`: the row asks for what this program never writes. */
@@ -31,13 +38,16 @@ export class PasswordHash {
   }
 
   /** A new PHC string under the active pepper. Rejects when the queue is stuck. */
-  async hash(secret: Secret): Promise<{ readonly phc: string; readonly pepperVersion: number }> {
+  async hash(
+    secret: Secret,
+    purpose: HashPurpose = 'app-password',
+  ): Promise<{ readonly phc: string; readonly pepperVersion: number }> {
     const pepperVersion = this.#keys.activeId('pepper');
     const salt = randomBytes(saltBytes);
     const { memoryKib, passes, lanes } = this.#argon2;
     const parameters = { memoryKib, passes, lanes, salt };
-    const tag = await this.#queue.run(null, () => this.#compute(secret, pepperVersion, parameters));
-    if (tag === 'busy' || tag === null) throw new Error('the app password could not be hashed');
+    const tag = await this.#queue.run(null, () => this.#compute(secret, purpose, pepperVersion, parameters));
+    if (tag === 'busy' || tag === null) throw new Error('the secret could not be hashed');
     return { phc: formatPhc({ ...parameters, tag }), pepperVersion };
   }
 
@@ -46,10 +56,11 @@ export class PasswordHash {
     secret: Secret,
     row: { readonly phc: string; readonly pepperVersion: number },
     place: HashPlace,
+    purpose: HashPurpose = 'app-password',
   ): Promise<HashMatch> {
     const parsed = parsePhc(row.phc);
     if (parsed === null) return 'unusable';
-    const tag = await this.#queue.run(place, () => this.#compute(secret, row.pepperVersion, parsed));
+    const tag = await this.#queue.run(place, () => this.#compute(secret, purpose, row.pepperVersion, parsed));
     if (tag === 'busy') return 'busy';
     if (tag === null) return 'unusable';
     return equalBytes(tag, parsed.tag) ? 'match' : 'differs';
@@ -69,10 +80,11 @@ export class PasswordHash {
   /** null: the pepper is gone. */
   async #compute(
     secret: Secret,
+    purpose: HashPurpose,
     pepperVersion: number,
     parameters: { memoryKib: number; passes: number; lanes: number; salt: Buffer },
   ): Promise<Buffer | null> {
-    const key = this.#keys.derive('pepper', pepperVersion, label);
+    const key = this.#keys.derive('pepper', pepperVersion, labels[purpose]);
     if (key === null) return null;
     return await argon2(secret.bytes(), {
       raw: true,

@@ -36,7 +36,8 @@ export class ProofRenewal {
   start(row: AppPasswordRow, address: string, secret: Secret): void {
     const id = row.id.toString('hex');
     const isProofOutdated =
-      row.pepper_version !== this.#keys.activeId('pepper') || this.#passwordHash.isOutdated(row.phc);
+      // A newer one is another node's that has activated it already.
+      row.pepper_version < this.#keys.activeId('pepper') || this.#passwordHash.isOutdated(row.phc);
     if (this.#running.has(id) || !(isProofOutdated || isMacOutdated(this.#keys, row.row_mac))) return;
     const copy = new Secret(Buffer.from(secret.bytes()));
     const renewal = this.#renew(row, address, copy, isProofOutdated)

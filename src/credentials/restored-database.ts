@@ -2,8 +2,11 @@ import { listAccountIds, lockEveryAccount } from '../store/accounts.ts';
 import { listUnrevokedAppPasswords } from '../store/app-passwords.ts';
 import { deleteCacheSalts } from '../store/cache-salts.ts';
 import type { Database } from '../store/database.ts';
+import { deleteAllEnrollmentCodes } from '../store/enrollment-codes.ts';
 import { deleteAllPortalSessions } from '../store/portal-sessions.ts';
+import { deleteAllRecoveryCodes } from '../store/recovery-codes.ts';
 import { appendRestore, lastRevocation } from '../store/revocations.ts';
+import { spendStepsUntil } from '../store/second-factors.ts';
 import type { HighWater } from './high-water.ts';
 import type { KeyRing } from './key-file.ts';
 import { revokeRow } from './revoked-row.ts';
@@ -46,12 +49,14 @@ export async function refuseRestored(database: Database, highWater: HighWater): 
 export interface AfterRestore {
   readonly revoked: number;
   readonly sessionsEnded: number;
+  /** Recovery and enrollment codes, which may have been used since. */
+  readonly codesVoided: number;
   readonly seq: number;
 }
 
 /**
- * Revokes every app password, because none can be shown to be newer than the backup, ends every portal session and makes
- * cached verifications void: also those of app passwords that the backup does not know.
+ * Revokes every app password, because none can be shown to be newer than the backup, ends every portal session, voids codes
+ * and makes cached verifications void: also those of app passwords that the backup does not know.
  */
 export async function revokeAfterRestore(parts: {
   readonly database: Database;
@@ -69,11 +74,22 @@ export async function revokeAfterRestore(parts: {
     for (const row of rows) await revokeRow(transaction, keys, row, at);
     await deleteCacheSalts(transaction);
     const sessionsEnded = await deleteAllPortalSessions(transaction);
+    const codesVoided = await voidSpentProofs(transaction, at);
     // Above the mark, so that it never sinks, and so that a record cached before the restore is older than this.
     const above = reading.kind === 'mark' ? reading.seq : 0;
     await appendRestore(transaction, await listAccountIds(transaction), { above, at });
-    return { revoked: rows.length, sessionsEnded, seq: await lastRevocation(transaction) };
+    return { revoked: rows.length, sessionsEnded, codesVoided, seq: await lastRevocation(transaction) };
   });
   await highWater.save(outcome.seq);
   return outcome;
+}
+
+/** What proved something once and would prove it again: codes of every kind, open questions, steps of authenticator apps. */
+async function voidSpentProofs(transaction: Database, at: number): Promise<number> {
+  const recovery = await deleteAllRecoveryCodes(transaction);
+  const enrollment = await deleteAllEnrollmentCodes(transaction);
+  await transaction.deleteFrom('email_code').execute();
+  await transaction.deleteFrom('webauthn_challenge').execute();
+  await spendStepsUntil(transaction, at);
+  return recovery + enrollment;
 }

@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis';
 import { equalBytes, keyedHash, lengthPrefixed, u32, u64 } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
-import { onRedisError } from './redis.ts';
+import type { Redis } from './redis.ts';
+import { RedisSubscription } from './redis-subscription.ts';
 import type { RevocationNudge } from './revocation.ts';
 
 const channel = 'sp:v1:revocation';
@@ -11,39 +11,35 @@ const messageCharacters = 59;
 
 /** Nudges over Redis pub/sub, each with a MAC: a Redis writer cannot make every node read the store at his rate (S-30). */
 export class RedisNudge implements RevocationNudge {
-  readonly #publisher: Redis;
-  readonly #subscriber: Redis;
+  readonly #redis: Redis;
   readonly #keys: KeyRing;
   readonly #onError: (error: Error) => void;
+  #subscription: RedisSubscription | null = null;
 
-  /** Publishes on the shared connection and opens a second one to listen. */
+  /** Publishes on the shared connection; to listen it opens a second one. */
   constructor(redis: Redis, keys: KeyRing, onError: (error: Error) => void) {
-    this.#publisher = redis;
-    this.#subscriber = redis.duplicate({ autoResubscribe: false, lazyConnect: true });
-    onRedisError(this.#subscriber, onError);
+    this.#redis = redis;
     this.#keys = keys;
     this.#onError = onError;
   }
 
   async publish(seq: number): Promise<void> {
     const message = encodeNudge(this.#keys, seq);
-    if (message !== null) await this.#publisher.publish(channel, message);
+    if (message !== null) await this.#redis.publish(channel, message);
   }
 
   subscribe(onNudge: (seq: number) => void): void {
-    this.#subscriber.on('message', (_channel, message) => {
-      const seq = decodeNudge(this.#keys, message);
-      if (seq !== null) onNudge(seq);
+    this.#subscription = new RedisSubscription(this.#redis, [channel], {
+      message: (_channel, message) => {
+        const seq = decodeNudge(this.#keys, message);
+        if (seq !== null) onNudge(seq);
+      },
+      error: this.#onError,
     });
-    this.#subscriber.on('ready', () => {
-      this.#subscriber.subscribe(channel).catch(this.#onError);
-    });
-    // Its failure arrives as an `error` event too, and it tries again by itself.
-    this.#subscriber.connect().catch(() => undefined);
   }
 
   stop(): void {
-    this.#subscriber.disconnect();
+    this.#subscription?.stop();
   }
 }
 

@@ -3,6 +3,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { Database } from '../store/database.ts';
 import { isRestore, purgeRevocations, revocationStart, revocationsFrom } from '../store/revocations.ts';
 import type { RevocationRow } from '../store/schema.ts';
+import { type Clocks, toleratedStepMs } from './clock-steps.ts';
 import { withDeadline } from './deadline.ts';
 import type { HighWater } from './high-water.ts';
 
@@ -22,7 +23,7 @@ export interface RevocationNudge {
   subscribe(onNudge: (seq: number) => void): void;
 }
 
-const pollMs = 2_000;
+const defaultPollMs = 2_000;
 const readMs = 5_000;
 const batch = 1_000;
 /** Kept beyond the life of the oldest cached record, for clocks that differ (requirements 3.4). */
@@ -40,8 +41,11 @@ const alarmMs = 10_000;
 export class RevocationFeed {
   readonly #database: Database;
   readonly #now: () => number;
+  /** Measures age: a clock that was set makes nothing older or younger. */
+  readonly #monotonic: () => number;
   readonly #windowMs: number;
   readonly #maxStalenessMs: number;
+  readonly #pollMs: number;
   readonly #metrics: Metrics;
   readonly #logger: Logger | null;
   readonly #nudge: RevocationNudge | null;
@@ -52,6 +56,8 @@ export class RevocationFeed {
   #seq = -1;
   #nudgedSeq = -1;
   #readAt = Number.NEGATIVE_INFINITY;
+  /** By the time of day. */
+  #readAtTime = Number.NEGATIVE_INFINITY;
   #startedAt: number;
   #isAlarmed = false;
   /** The entry that bears the number read last; null before there was one. */
@@ -64,35 +70,39 @@ export class RevocationFeed {
   #timer: NodeJS.Timeout | null = null;
 
   /** `windowMs` is the longest life of a cached record. */
-  constructor(parts: {
-    readonly database: Database;
-    readonly now: () => number;
-    readonly windowMs: number;
-    readonly maxStalenessMs: number;
-    readonly metrics: Metrics;
-    readonly logger?: Logger;
-    readonly nudge?: RevocationNudge;
-    /** Remembers outside SQL how far the feed has come (S-35). */
-    readonly highWater?: Pick<HighWater, 'note' | 'save'>;
-  }) {
+  constructor(
+    parts: Clocks & {
+      readonly database: Database;
+      readonly windowMs: number;
+      readonly maxStalenessMs: number;
+      readonly metrics: Metrics;
+      readonly logger?: Logger;
+      readonly nudge?: RevocationNudge;
+      readonly pollMs?: number;
+      /** Remembers outside SQL how far the feed has come (S-35). */
+      readonly highWater?: Pick<HighWater, 'note' | 'save'>;
+    },
+  ) {
     this.#database = parts.database;
     this.#now = parts.now;
+    this.#monotonic = parts.monotonic;
     this.#windowMs = parts.windowMs + graceMs;
     this.#maxStalenessMs = parts.maxStalenessMs;
+    this.#pollMs = parts.pollMs ?? defaultPollMs;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger ?? null;
     this.#nudge = parts.nudge ?? null;
     this.#highWater = parts.highWater ?? null;
-    this.#startedAt = parts.now();
+    this.#startedAt = parts.monotonic();
     this.#purgeDueAt = this.#startedAt + purgeEveryMs;
   }
 
   /** Reads the feed, then polls it every 2 s. Never rejects: with the store down it stays unread and goes on trying. */
   async start(): Promise<void> {
-    this.#startedAt = this.#now();
+    this.#startedAt = this.#monotonic();
     this.#nudge?.subscribe((seq) => this.#onNudge(seq));
     await this.poll();
-    this.#timer = setInterval(() => void this.poll(), pollMs);
+    this.#timer = setInterval(() => void this.poll(), this.#pollMs);
     this.#timer.unref();
   }
 
@@ -143,9 +153,13 @@ export class RevocationFeed {
     return this.#isBehind ? -1 : this.#seq;
   }
 
-  /** Whether cached records may be accepted: the feed was read, and not too long ago (S-55). */
+  /** Whether cached records may be accepted: the feed was read, and not too long ago by either clock (S-55). */
   isCurrent(): boolean {
-    return this.seq >= 0 && this.#now() - this.#readAt <= this.#maxStalenessMs;
+    if (this.seq < 0) return false;
+    const sinceRead = this.#now() - this.#readAtTime;
+    // After a step back records count again whose revocations were read over: not before the next read (S-27).
+    if (sinceRead < -toleratedStepMs) return false;
+    return Math.max(sinceRead, this.#monotonic() - this.#readAt) <= this.#maxStalenessMs;
   }
 
   async stop(): Promise<void> {
@@ -167,7 +181,7 @@ export class RevocationFeed {
     } catch (error) {
       this.#logger?.warn({ err: error }, 'revocation feed not read');
     }
-    const staleMs = this.#now() - Math.max(this.#readAt, this.#startedAt);
+    const staleMs = this.#monotonic() - Math.max(this.#readAt, this.#startedAt);
     this.#metrics.revocationStaleness.set(Math.max(0, staleMs) / 1_000);
     if (staleMs >= alarmMs && !this.#isAlarmed) {
       this.#logger?.error({ staleMs }, 'revocations are not known for 10 s');
@@ -179,9 +193,11 @@ export class RevocationFeed {
   }
 
   async #readNew(): Promise<void> {
-    const at = this.#now();
+    const at = this.#monotonic();
+    const time = this.#now();
+    if (this.#seq >= 0 && time - this.#readAtTime < -toleratedStepMs) await this.#readAgain(time, at);
     let last = this.#last;
-    let from = this.#seq >= 0 ? this.#seq : await revocationStart(this.#database, at - this.#windowMs);
+    let from = this.#seq >= 0 ? this.#seq : await revocationStart(this.#database, time - this.#windowMs);
     for (;;) {
       // From the last one on, which must still be there.
       const rows = await revocationsFrom(this.#database, from, batch);
@@ -198,7 +214,18 @@ export class RevocationFeed {
     if (from >= this.#seq) this.#last = last;
     this.#seq = Math.max(this.#seq, from);
     this.#readAt = Math.max(this.#readAt, at);
+    this.#readAtTime = time;
     this.#forget(at);
+  }
+
+  /** A start by a clock that was ahead has read over what was not old at all. Nobody is told of it twice. */
+  async #readAgain(time: number, at: number): Promise<void> {
+    let from = await revocationStart(this.#database, time - this.#windowMs);
+    while (from < this.#seq) {
+      const rows = await revocationsFrom(this.#database, from + 1, batch);
+      for (const row of rows) if (row.seq <= this.#seq) this.#remember(row, at);
+      from = rows.at(-1)?.seq ?? this.#seq;
+    }
   }
 
   /** The database is the one that `last` was read from, or one that was told of its restore. */
@@ -216,17 +243,15 @@ export class RevocationFeed {
 
   /** Not more than a batch at a time; what is left is due at the next poll. */
   async #purge(): Promise<void> {
-    const now = this.#now();
-    if (now < this.#purgeDueAt || this.#isBehind) return;
-    this.#purgeDueAt = now + purgeEveryMs;
-    const purged = await purgeRevocations(this.#database, { now, keepMs, limit: batch });
-    if (purged === batch) this.#purgeDueAt = now;
+    const at = this.#monotonic();
+    if (at < this.#purgeDueAt || this.#isBehind) return;
+    this.#purgeDueAt = at + purgeEveryMs;
+    const purged = await purgeRevocations(this.#database, { now: this.#now(), keepMs, limit: batch });
+    if (purged === batch) this.#purgeDueAt = at;
   }
 
   #enter(row: RevocationRow, at: number): void {
-    const id = (row.credential_id ?? row.account_id).toString('hex');
-    this.#latest.delete(id);
-    this.#latest.set(id, { seq: row.seq, learnedAt: at });
+    this.#remember(row, at);
     const entry = { credentialId: row.credential_id, accountId: row.account_id, reason: row.reason };
     for (const listener of this.#listeners) {
       try {
@@ -236,6 +261,13 @@ export class RevocationFeed {
         this.#logger?.error({ err: error }, 'a revocation listener failed');
       }
     }
+  }
+
+  #remember(row: RevocationRow, at: number): void {
+    const id = (row.credential_id ?? row.account_id).toString('hex');
+    const seq = Math.max(row.seq, this.#latest.get(id)?.seq ?? 0);
+    this.#latest.delete(id);
+    this.#latest.set(id, { seq, learnedAt: at });
   }
 
   /** The map is in order of learning. */

@@ -13,6 +13,8 @@ export type AuthorizingFields = Pick<
   | 'scopes'
   | 'networks'
   | 'not_after'
+  | 'first_use_by'
+  | 'max_idle_ms'
   | 'state'
   | 'pepper_version'
   | 'selector'
@@ -45,6 +47,7 @@ export function isRowGenuine(
 function messageOf(address: string, row: AuthorizingFields): readonly Buffer[] | null {
   const state = stateByte(row.state);
   if (state === null) return null;
+  const isPerishable = row.first_use_by !== null || row.max_idle_ms !== null;
   return [
     lengthPrefixed(row.id),
     lengthPrefixed(row.account_id),
@@ -56,13 +59,15 @@ function messageOf(address: string, row: AuthorizingFields): readonly Buffer[] |
     u32(row.pepper_version),
     u16(row.selector),
     lengthPrefixed(row.phc),
-    // Not for an empty one: rows from before there were fences keep their MACs, and a fence taken away still shows.
-    ...(row.fence === '' ? [] : [lengthPrefixed(row.fence)]),
+    // Not for none: rows from before there were such columns keep their MACs, and one taken away still shows.
+    ...(row.fence === '' && !isPerishable ? [] : [lengthPrefixed(row.fence)]),
+    ...(isPerishable ? [u64(expiryToU64(row.first_use_by)), u64(expiryToU64(row.max_idle_ms))] : []),
   ];
 }
 
 /** null for a state that this program never writes. */
 function stateByte(state: string): number | null {
   if (state === 'active') return 1;
-  return state === 'revoked' ? 2 : null;
+  if (state === 'revoked') return 2;
+  return state === 'paused' ? 3 : null;
 }

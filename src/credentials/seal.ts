@@ -10,6 +10,7 @@ export interface SealPlace {
     | 'backend-password'
     | 'oidc-transaction'
     | 'throttle-events'
+    | 'node-message'
     | 'cache-fence';
   readonly table: string;
   readonly column: string;
@@ -76,6 +77,12 @@ export class SealBox {
     if (key === null) throw new SealError(`the sealed value is under key ${id}, which is gone`);
     return key;
   }
+}
+
+/** Whether a sealed value is under a key that is on its way out. */
+export function isSealOutdated(keys: KeyRing, blob: string): boolean {
+  const head = Buffer.from(blob.slice(0, 8), 'base64url');
+  return head.length > headBytes && head[0] === version && head.readUInt32BE(1) < keys.activeId('seal');
 }
 
 function additionalData(place: SealPlace, head: Buffer): Buffer {

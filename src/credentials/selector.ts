@@ -2,7 +2,10 @@ import type { Secret } from '../secret.ts';
 import { keyedHash, lengthPrefixed } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
 
-const label = 'sallyport/v1/app-password/selector';
+const labels = {
+  'app-password': 'sallyport/v1/app-password/selector',
+  'recovery-code': 'sallyport/v1/recovery-code/selector',
+} as const;
 
 /**
  * Sixteen bits that find the candidate rows of an account; they prove nothing. Longer, they would let the thief of database
@@ -13,8 +16,9 @@ export function selectorOf(
   pepperVersion: number,
   accountId: Buffer,
   secret: Secret,
+  purpose: keyof typeof labels = 'app-password',
 ): number | null {
-  const key = keys.derive('pepper', pepperVersion, label);
+  const key = keys.derive('pepper', pepperVersion, labels[purpose]);
   if (key === null) return null;
   return keyedHash(key, lengthPrefixed(accountId), lengthPrefixed(secret.bytes())).readUInt16BE(0);
 }

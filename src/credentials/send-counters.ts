@@ -1,10 +1,11 @@
-import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { errorText } from '../observability/error-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { BucketWindow, bucketsAt, type WindowShape } from './bucket-window.ts';
+import type { Clocks } from './clock-steps.ts';
 import { withDeadline } from './deadline.ts';
 import type { Fence } from './fence.ts';
+import type { Redis } from './redis.ts';
 
 // Every process counts what it lets through by itself, and in Redis what all of them let through; both must allow. So Redis
 // being down takes nothing away of what this process knows, and one that lies low lets each process have its limit once,
@@ -53,18 +54,22 @@ const unlimited: Reserving = { kind: 'reserved', reservation: { release: () => u
 export class SendCounters {
   readonly #redis: Redis | null;
   readonly #now: () => number;
+  /** What this process counts by: a clock that was set opens and closes nothing. */
+  readonly #monotonic: () => number;
   readonly #logger: Logger;
   readonly #own = new LRUCache<string, BucketWindow>({ max: 4 * maxCredentials });
   #restUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: {
-    /** null where one process is all there is. */
-    readonly redis: Redis | null;
-    readonly now: () => number;
-    readonly logger: Logger;
-  }) {
+  constructor(
+    parts: Clocks & {
+      /** null where one process is all there is. */
+      readonly redis: Redis | null;
+      readonly logger: Logger;
+    },
+  ) {
     this.#redis = parts.redis;
     this.#now = parts.now;
+    this.#monotonic = parts.monotonic;
     this.#logger = parts.logger;
   }
 
@@ -75,7 +80,7 @@ export class SendCounters {
       return limit === null ? [] : [{ per, limit }];
     });
     if (limits.length === 0) return unlimited;
-    const at = this.#now();
+    const at = this.#monotonic();
     const names = limits.map(({ per }) => `${credentialId.toString('base64url')}:${unit[0]}:${per[0]}`);
     const own = limits.map(({ per }, index) => this.#window(names[index] ?? '', per));
     // In one go, with nothing awaited in between: two transactions never both take the last place.
@@ -86,7 +91,8 @@ export class SendCounters {
       for (const window of own) window.add(at, -1);
     };
 
-    const shared = await this.#reserveShared(limits, names, at);
+    const time = this.#now();
+    const shared = await this.#reserveShared(limits, names, time);
     if (shared !== 'allowed' && shared !== 'unknown') {
       giveBack();
       return { kind: 'exceeded', limit: shared };
@@ -97,7 +103,7 @@ export class SendCounters {
       isReleased = true;
       giveBack();
       // What is not surely counted is not taken back: a count below the truth would let more through.
-      if (shared === 'allowed') void this.#releaseShared(limits, names, at);
+      if (shared === 'allowed') void this.#releaseShared(limits, names, time);
     };
     return { kind: 'reserved', reservation: { release } };
   }
@@ -108,7 +114,8 @@ export class SendCounters {
     names: readonly string[],
     at: number,
   ): Promise<SendLimit | 'allowed' | 'unknown'> {
-    if (this.#redis === null || at < this.#restUntil) return 'unknown';
+    const now = this.#monotonic();
+    if (this.#redis === null || now < this.#restUntil) return 'unknown';
     try {
       const sums = await withDeadline(this.#count(this.#redis, limits, names, at), redisMs, 'Redis');
       const exceeded = limits.find(({ limit }, index) => (sums[index] ?? 0) > limit);
@@ -116,10 +123,10 @@ export class SendCounters {
       void this.#releaseShared(limits, names, at);
       return exceeded;
     } catch (error) {
-      if (at >= this.#restUntil) {
+      if (now >= this.#restUntil) {
         this.#logger.warn({ detail: errorText(error) }, 'sent messages are counted by this process alone');
       }
-      this.#restUntil = at + restMs;
+      this.#restUntil = now + restMs;
       return 'unknown';
     }
   }

@@ -1,41 +1,80 @@
-import type { Protocol } from './verdict.ts';
+import { z } from 'zod';
 
 /** A live session as `session list` shows it: plain, so that another process can be told of it. */
-export interface SessionView {
+export const sessionViewSchema = z.object({
   /** As in the logs and toward the backend. */
-  readonly id: string;
-  readonly protocol: Protocol;
-  readonly account: string;
+  id: z.string().max(64),
+  protocol: z.enum(['imap', 'pop3', 'smtp']),
+  account: z.string().max(320),
   /** The app password's id, as `app-password list` shows it. */
-  readonly credential: string;
-  readonly peerAddress: string;
+  credential: z.string().max(64),
+  peerAddress: z.string().max(64),
   /** /32 of IPv4, /64 of IPv6. */
-  readonly network: string;
+  network: z.string().max(64),
   /** Milliseconds since 1970. */
-  readonly since: number;
+  since: z.number(),
   /** What the client calls itself, fit to print; null where it said nothing or is not logged in yet. */
-  readonly client: string | null;
+  client: z.string().nullable(),
   /** SASL mechanism, or the command; null while not logged in yet. */
-  readonly mechanism: string | null;
-  readonly security: 'tls' | 'legacy-tls' | 'clear';
-  readonly backend: string;
+  mechanism: z.string().nullable(),
+  security: z.enum(['tls', 'legacy-tls', 'clear']),
+  backend: z.string(),
   /** Client to backend, up to now. */
-  readonly bytesUp: number;
-  readonly bytesDown: number;
+  bytesUp: z.number(),
+  bytesDown: z.number(),
   /** `opening`: the password is right and the backend is being asked. `ending`: was ended, and is not gone yet. */
-  readonly state: 'opening' | 'open' | 'ending';
+  state: z.enum(['opening', 'open', 'ending']),
+});
+export type SessionView = Readonly<z.output<typeof sessionViewSchema>>;
+
+const hexId = z.string().regex(/^[0-9a-f]{32}$/);
+
+/** Which sessions. `owner` is for people at their own: of one account by its id, or one session if it is that account's. */
+export const sessionFilterSchema = z.discriminatedUnion('by', [
+  z.strictObject({ by: z.literal('all') }),
+  z.strictObject({ by: z.literal('account'), account: z.string().max(254) }),
+  z.strictObject({ by: z.literal('credential'), credential: hexId }),
+  z.strictObject({ by: z.literal('session'), session: z.string().max(64) }),
+  z.strictObject({
+    by: z.literal('owner'),
+    accountId: hexId,
+    session: z.string().max(64).nullable(),
+    /** Those of one app password. */
+    credential: hexId.optional(),
+  }),
+]);
+export type SessionFilter = Readonly<z.output<typeof sessionFilterSchema>>;
+
+/** The sessions of this process. */
+export interface LocalSessions {
+  list(filter: SessionFilter): readonly SessionView[];
+  /** How many were ended; one that was ending already is not counted again. */
+  end(filter: SessionFilter, reason: string): number;
 }
 
-/** Which sessions. Ids are hex for a credential. */
-export type SessionFilter =
-  | { readonly by: 'all' }
-  | { readonly by: 'account'; readonly account: string }
-  | { readonly by: 'credential'; readonly credential: string }
-  | { readonly by: 'session'; readonly session: string };
+/** A session and the name of the node that has it. */
+export const nodeSessionSchema = sessionViewSchema.extend({ node: z.string() });
+export type NodeSession = Readonly<z.output<typeof nodeSessionSchema>>;
 
-/** Where sessions are found and ended: those of this process, or of every node. */
+/** How far an order reached beyond this node. */
+export const reachSchema = z.object({
+  /** Names of nodes that did not answer, or not to the end. One that died is among them for as long as it is missed. */
+  silent: z.array(z.string()),
+  /** Redis did not carry the order: no other node was asked. */
+  isAlone: z.boolean(),
+});
+export const sessionListingSchema = reachSchema.extend({
+  sessions: z.array(nodeSessionSchema),
+  /** Sessions that exist besides: a node tells of 10,000 at most. */
+  omitted: z.number(),
+});
+export const sessionEndingSchema = reachSchema.extend({ ended: z.number() });
+export type SessionListing = z.output<typeof sessionListingSchema>;
+export type SessionEnding = z.output<typeof sessionEndingSchema>;
+
+/** The sessions of every node. Neither rejects: what could not be asked is named in the answer. */
 export interface SessionDirectory {
-  list(filter: SessionFilter): readonly SessionView[] | Promise<readonly SessionView[]>;
-  /** How many were ended; one that was ending already is not counted again. */
-  end(filter: SessionFilter, reason: string): number | Promise<number>;
+  list(filter: SessionFilter): Promise<SessionListing>;
+  /** `reason` is for the logs; at most 200 characters. */
+  end(filter: SessionFilter, reason: string): Promise<SessionEnding>;
 }

@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Secret } from '../secret.ts';
-import { findCandidates } from '../store/app-passwords.ts';
+import { hasEnded } from '../store/app-password-life.ts';
+import { findPossible } from '../store/app-passwords.ts';
 import type { Database } from '../store/database.ts';
 import type { AppPasswordRow } from '../store/schema.ts';
 import { withDeadline } from './deadline.ts';
@@ -19,8 +20,11 @@ export type ProofOutcome =
   | { readonly kind: 'proven'; readonly row: AppPasswordRow; readonly feedSeq: number }
   | { readonly kind: 'wrong' }
   /** It was one, which the store and argon2id prove, and is no longer. */
-  | { readonly kind: 'ended'; readonly because: 'revoked' | 'expired'; readonly credentialId: Buffer }
+  | { readonly kind: 'ended'; readonly because: End; readonly credentialId: Buffer }
   | { readonly kind: 'unavailable'; readonly cause: string };
+
+/** Why an app password opens nothing. */
+type End = 'revoked' | 'paused' | 'expired';
 
 /** Whose secret it would be; an unknown name has an id that no row has, so that it costs the same (S-18). */
 export interface Claim {
@@ -37,6 +41,8 @@ export interface ProofLimits {
 
 /** The cause of an outage that is the store's. */
 export const storeSilent = 'the store does not answer';
+
+const unknownPepper = 'an app password is under a key that this key file lacks';
 
 const wrongMs = 60_000;
 const wrongEntries = 10_000;
@@ -97,13 +103,16 @@ export class StoredProof {
     // Read before the rows: a revocation that they do not show yet is later than this.
     const feedSeq = this.#revocations.seq;
     if (feedSeq < 0) return { kind: 'unavailable', cause: 'the revocation feed was not read yet' };
-    const rows = await this.#candidates(claim.accountId, secret);
-    if (rows === null) return { kind: 'unavailable', cause: storeSilent };
+    const possible = await this.#possible(claim.accountId, secret);
+    if (possible === null) return { kind: 'unavailable', cause: storeSilent };
+    const peppers = this.#keys.ids('pepper');
+    const rows = possible.filter((row) => peppers.includes(row.pepper_version));
     const refuted = rows.length === 0 ? null : this.#remembered(key, rows);
     if (refuted !== null) return refuted;
 
     let refutation: Refutation = { kind: 'wrong' };
-    let cause: string | null = null;
+    // Other nodes were given a key that this one was not: an outage of this one.
+    let cause = rows.length < possible.length ? unknownPepper : null;
     for (const row of rows) {
       const answer = await this.#ask(row, claim, secret);
       switch (answer) {
@@ -146,19 +155,20 @@ export class StoredProof {
     return because === null ? null : { ...refutation, because };
   }
 
-  #endedBecause(row: AppPasswordRow): 'revoked' | 'expired' | null {
+  #endedBecause(row: AppPasswordRow): End | null {
+    if (row.state === 'paused') return 'paused';
     if (row.state !== 'active') return 'revoked';
-    return row.not_after !== null && row.not_after <= this.#now() ? 'expired' : null;
+    return hasEnded(row, this.#now()) ? 'expired' : null;
   }
 
   /** null: the store is down. */
-  async #candidates(accountId: Buffer, secret: Secret): Promise<readonly AppPasswordRow[] | null> {
+  async #possible(accountId: Buffer, secret: Secret): Promise<readonly AppPasswordRow[] | null> {
     const selectors = this.#keys.ids('pepper').flatMap((pepperVersion) => {
       const selector = selectorOf(this.#keys, pepperVersion, accountId, secret);
       return selector === null ? [] : [{ pepperVersion, selector }];
     });
     try {
-      const finding = findCandidates(this.#database, accountId, selectors);
+      const finding = findPossible(this.#database, accountId, selectors);
       return await withDeadline(finding, this.#limits.storeMs, 'the store');
     } catch (error) {
       this.#logger.error({ err: error }, storeSilent);

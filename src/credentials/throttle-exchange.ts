@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { KeyRing } from './key-file.ts';
-import { onRedisError, type Redis } from './redis.ts';
+import { blockingConnection, onRedisError, type Redis } from './redis.ts';
 import { SealBox, SealError, type SealPlace } from './seal.ts';
 import type { ThrottleExchange } from './throttle.ts';
 import { decodeEvents, encodeEvents, type ThrottleEvent } from './throttle-event.ts';
@@ -15,18 +15,18 @@ interface Stream {
   readonly maxBatches: number;
 }
 
+/** The braces keep them in one slot of a cluster, so that one command reads both. */
 const streams = {
-  wrong: { name: 'sp:v1:throttle:wrong', everyMs: 100, keepMs: 3_600_000, maxBatches: 4_096 },
-  right: { name: 'sp:v1:throttle:right', everyMs: 5_000, keepMs: 24 * 3_600_000, maxBatches: 8_192 },
+  wrong: { name: 'sp:v1:{throttle}:wrong', everyMs: 100, keepMs: 3_600_000, maxBatches: 4_096 },
+  right: { name: 'sp:v1:{throttle}:right', everyMs: 5_000, keepMs: 24 * 3_600_000, maxBatches: 8_192 },
 } as const satisfies Record<string, Stream>;
 
 const eventsPerBatch = 64;
 /** More at once is a flood, which this node counts alone. */
 const maxQueued = 1_024;
 const batchesPerRead = 32;
-const blockMs = 5_000;
-/** Longer than a read may block. */
-const readMs = 10_000;
+/** A read blocks half as long as its connection may be silent. */
+const defaultReadMs = 10_000;
 /** A Redis that answers at once and says nothing must not keep a core busy. */
 const pauseMs = 10;
 const retryMs = 100;
@@ -44,6 +44,7 @@ export class RedisThrottleExchange implements ThrottleExchange {
   readonly #sealBox: SealBox;
   readonly #metrics: Metrics;
   readonly #logger: Logger | null;
+  readonly #readMs: number;
   readonly #outboxes = [new Outbox(streams.wrong), new Outbox(streams.right)] as const;
   #reader: Redis | null = null;
   #hasStopped = false;
@@ -54,11 +55,13 @@ export class RedisThrottleExchange implements ThrottleExchange {
     readonly metrics: Metrics;
     /** null where the program ends after one command. */
     readonly logger: Logger | null;
+    readonly readMs?: number;
   }) {
     this.#redis = parts.redis;
     this.#sealBox = new SealBox(parts.keys);
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
+    this.#readMs = parts.readMs ?? defaultReadMs;
   }
 
   send(event: ThrottleEvent): void {
@@ -76,12 +79,7 @@ export class RedisThrottleExchange implements ThrottleExchange {
 
   /** Opens a connection of its own, which blocks while there is nothing new. */
   receive(onEvent: (event: ThrottleEvent) => void): void {
-    const reader = this.#redis.duplicate({
-      commandTimeout: readMs,
-      lazyConnect: true,
-      // A read ends with its connection, and the next one begins anew.
-      maxRetriesPerRequest: 0,
-    });
+    const reader = blockingConnection(this.#redis, this.#readMs);
     this.#reader = reader;
     onRedisError(reader, () => undefined);
     // Its failure arrives as an `error` event too, and it tries again by itself.
@@ -89,16 +87,17 @@ export class RedisThrottleExchange implements ThrottleExchange {
     void this.#listen(reader, onEvent);
   }
 
-  /** All that Redis holds, for a process that does not listen. Rejects when Redis does. */
+  /** The newest of what Redis holds, for a process that does not listen. Rejects when Redis does. */
   async readAll(onEvent: (event: ThrottleEvent) => void): Promise<void> {
-    for (const { name } of Object.values(streams)) {
-      let after = '-';
-      for (;;) {
-        const batches = await this.#redis.xrangeBuffer(name, after, '+', 'COUNT', batchesPerRead);
+    for (const { name, maxBatches } of Object.values(streams)) {
+      let before = '+';
+      // No further than gateways fill it: others may have made it longer.
+      for (let read = 0; read < 2 * maxBatches; read += batchesPerRead) {
+        const batches = await this.#redis.xrevrangeBuffer(name, before, '-', 'COUNT', batchesPerRead);
         for (const [, fields] of batches) this.#open(name, fields[1] ?? none).forEach(onEvent);
         const last = batches.at(-1)?.[0];
         if (last === undefined) break;
-        after = `(${last.toString('latin1')}`;
+        before = `(${last.toString('latin1')}`;
       }
     }
   }
@@ -163,7 +162,7 @@ export class RedisThrottleExchange implements ThrottleExchange {
         'COUNT',
         batchesPerRead,
         'BLOCK',
-        blockMs,
+        this.#readMs / 2,
         'STREAMS',
         ...names,
         ...ids,

@@ -2,31 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { DistinctWindow } from './distinct-window.ts';
 import { widerNetworkOf } from './network.ts';
 import type { ThrottleEvent } from './throttle-event.ts';
-
-/** requirements 4.3. At the /24 or /48 every number counts eightfold. */
-export interface ThrottleLimits {
-  /** Different wrong secrets of an account and network in an hour, from which on replies are delayed. */
-  readonly delayFrom: number;
-  readonly refuseFrom: number;
-  /** Different wrong pairs of account and secret of a network in an hour. */
-  readonly networkRefuseFrom: number;
-  readonly windowMs: number;
-  readonly refuseMs: number;
-  /** How long a success exempts its account and network. */
-  readonly exemptMs: number;
-  /** Entries of each table; a quarter of it for the wider networks. */
-  readonly entries: number;
-}
-
-export const defaultThrottleLimits: ThrottleLimits = {
-  delayFrom: 10,
-  refuseFrom: 20,
-  networkRefuseFrom: 60,
-  windowMs: 3_600_000,
-  refuseMs: 15 * 60_000,
-  exemptMs: 24 * 3_600_000,
-  entries: 16_384,
-};
+import type { ThrottleLimits } from './throttle-limits.ts';
 
 export const widerFactor = 8;
 
@@ -45,6 +21,11 @@ export interface ThrottleExemption {
   readonly tag: Buffer;
   readonly network: string;
   readonly until: number;
+}
+
+interface Success extends ThrottleExemption {
+  until: number;
+  toldUntil: number;
 }
 
 export interface ThrottleView {
@@ -83,7 +64,7 @@ export class ThrottleTables {
   readonly #networks: LRUCache<string, Count>;
   readonly #widerNetworks: LRUCache<string, Count>;
   /** Its own table: entries cost a right secret, so strangers cannot push them out. */
-  readonly #successes: LRUCache<string, ThrottleExemption & { readonly toldUntil: number }>;
+  readonly #successes: LRUCache<string, Success>;
   readonly #clears = new LRUCache<string, number>({ max: clearsRemembered });
 
   constructor(limits: ThrottleLimits) {
@@ -199,6 +180,25 @@ export class ThrottleTables {
       .filter((success) => success.until > now && isMeant(success))
       .map(({ tag, network, until }) => ({ tag, network, until }));
     return { entries: entries.slice(0, most), exempt: exempt.slice(0, most) };
+  }
+
+  /**
+   * The clock was set by so many milliseconds, and all that is remembered is as old as before. Else a clock set back by hours
+   * would refuse people for hours, and until then count nothing of what is tried.
+   */
+  shift(ms: number): void {
+    for (const table of this.#tables()) {
+      for (const count of table.values()) {
+        count.distinct.shift(Math.round(ms / 1_000));
+        count.newestAt += ms;
+        if (count.refusedUntil > 0) count.refusedUntil += ms;
+      }
+    }
+    for (const success of this.#successes.values()) {
+      success.until += ms;
+      success.toldUntil += ms;
+    }
+    for (const [key, at] of [...this.#clears.entries()].toReversed()) this.#clears.set(key, at + ms);
   }
 
   /** Entries of all tables, for a test of their bound. */

@@ -1,16 +1,11 @@
 import type { Secret } from '../secret.ts';
+import { ClockSteps, type Clocks } from './clock-steps.ts';
 import { keyedHash, lengthPrefixed } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
 import { networkOf, widerNetworkOf } from './network.ts';
 import { type Fingerprints, type ThrottleEvent, tagBytes } from './throttle-event.ts';
-import {
-  defaultThrottleLimits,
-  type TagFilter,
-  type ThrottleLimits,
-  ThrottleTables,
-  type ThrottleView,
-  widerFactor,
-} from './throttle-tables.ts';
+import { defaultThrottleLimits, type ThrottleLimits } from './throttle-limits.ts';
+import { type TagFilter, ThrottleTables, type ThrottleView, widerFactor } from './throttle-tables.ts';
 
 export type { ThrottleLimits, ThrottleView };
 
@@ -45,7 +40,6 @@ export interface ThrottleFilter {
 
 const label = 'sallyport/v1/throttle';
 const tagLabel = 'sallyport/v1/throttle/account';
-const maxDelaySeconds = 15;
 const viewEntries = 1_000;
 /** A node whose clock is further ahead says nothing that can be counted. */
 const clockMs = 60_000;
@@ -57,19 +51,22 @@ const clockMs = 60_000;
  */
 export class Throttle {
   readonly #keys: KeyRing;
-  readonly #now: () => number;
+  readonly #clock: () => number;
+  readonly #steps: ClockSteps;
   readonly #limits: ThrottleLimits;
   readonly #tables: ThrottleTables;
   readonly #exchange: ThrottleExchange | null;
 
-  constructor(parts: {
-    readonly keys: KeyRing;
-    readonly now: () => number;
-    readonly limits?: Partial<ThrottleLimits>;
-    readonly exchange?: ThrottleExchange | null;
-  }) {
+  constructor(
+    parts: Clocks & {
+      readonly keys: KeyRing;
+      readonly limits?: Partial<ThrottleLimits>;
+      readonly exchange?: ThrottleExchange | null;
+    },
+  ) {
     this.#keys = parts.keys;
-    this.#now = parts.now;
+    this.#clock = parts.now;
+    this.#steps = new ClockSteps(parts);
     this.#limits = { ...defaultThrottleLimits, ...parts.limits };
     this.#tables = new ThrottleTables(this.#limits);
     this.#exchange = parts.exchange ?? null;
@@ -78,8 +75,8 @@ export class Throttle {
 
   /** Milliseconds for which this origin is refused; 0 when it may try. */
   refusedForMs({ account, address }: LoginOrigin): number {
-    const tag = this.#tag(account);
-    return this.#tables.refusedForMs(tag, networkOf(address), widerNetworkOf(address), this.#now());
+    const now = this.#now();
+    return this.#tables.refusedForMs(this.#tag(account), networkOf(address), widerNetworkOf(address), now);
   }
 
   /**
@@ -101,7 +98,7 @@ export class Throttle {
     if (counted.isNew) this.#exchange?.send(event);
     if (this.#tables.isExempt(tag, network, now)) return 0;
     const over = Math.max(counted.pair, Math.floor(counted.wider / widerFactor)) - this.#limits.delayFrom;
-    return over < 0 ? 0 : Math.min(maxDelaySeconds, 2 ** over) * 1_000;
+    return over < 0 ? 0 : Math.min(this.#limits.maxDelayMs, 2 ** over * 1_000);
   }
 
   /** A success exempts the account at this network, never the network: else one's own login frees a botnet (S-20). */
@@ -147,6 +144,12 @@ export class Throttle {
   /** Entries of all tables, for a test of their bound. */
   get size(): number {
     return this.#tables.size;
+  }
+
+  #now(): number {
+    const step = this.#steps.take();
+    if (step !== 0) this.#tables.shift(step);
+    return this.#clock();
   }
 
   #tagFilter({ account, network }: ThrottleFilter): TagFilter {

@@ -13,6 +13,7 @@ export type RejectionReason =
   | 'one-letter-wrong'
   | 'wrong'
   | 'revoked'
+  | 'paused'
   | 'expired'
   | 'wrong-protocol'
   | 'wrong-security'

@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Secret } from '../secret.ts';
 import { currentCacheSalts } from '../store/cache-salts.ts';
 import type { Database } from '../store/database.ts';
 import { type CacheRecord, decodeRecord, encodeRecord } from './cache-record.ts';
+import { ClockSteps, toleratedStepMs } from './clock-steps.ts';
 import { withDeadline } from './deadline.ts';
 import { keyedHash, lengthPrefixed } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
+import { type Redis, readAll } from './redis.ts';
 import type { RevocationFeed } from './revocation.ts';
 
 const indexLabel = 'sallyport/v1/cache/index';
@@ -16,12 +17,12 @@ const prefix = 'sp:v1:c:';
 /** In front of Redis; without Redis the whole life of a record. */
 const memoryMs = 60_000;
 const memoryEntries = 50_000;
+/** A cluster may send a command on from node to node. */
+const redisMs = 500;
 const saltMs = 24 * 3_600_000;
 const saltReadMs = 60_000;
 const saltRetryMs = 5_000;
 const defaultStoreMs = 2_000;
-/** How far another node's clock, or a step of this one, may be off (S-27). */
-const clockMs = 5_000;
 
 /** A verification that still holds. */
 export interface CacheHit {
@@ -41,14 +42,13 @@ export class VerificationCache {
   readonly #ttlMs: number;
   readonly #metrics: Metrics;
   readonly #now: () => number;
-  readonly #monotonic: () => number;
+  readonly #steps: ClockSteps;
   readonly #storeMs: number;
   readonly #memory = new LRUCache<string, { record: CacheRecord; until: number }>({
     max: memoryEntries,
   });
   /** Of this process alone: a dump of another one shares no key with it. */
   readonly #processKey = randomBytes(32);
-  #clockOffset: number;
   #salts: readonly Buffer[] = [];
   #saltsDueAt = Number.NEGATIVE_INFINITY;
   #saltRead: Promise<void> | null = null;
@@ -73,9 +73,9 @@ export class VerificationCache {
     this.#ttlMs = parts.ttlMs;
     this.#metrics = parts.metrics;
     this.#now = parts.now;
-    this.#monotonic = parts.monotonic ?? (() => performance.now());
+    const monotonic = parts.monotonic ?? (() => performance.now());
+    this.#steps = new ClockSteps({ now: parts.now, monotonic });
     this.#storeMs = parts.storeMs ?? defaultStoreMs;
-    this.#clockOffset = this.#now() - this.#monotonic();
   }
 
   /** null proves nothing. Never rejects. */
@@ -127,7 +127,7 @@ export class VerificationCache {
       .flatMap((id) => salts.map((salt) => this.#index(id, salt, accountId, secret)))
       .filter((key) => key !== null);
     if (keys.length === 0) return null;
-    const values = await redis.mgetBuffer(keys);
+    const values = await withDeadline(readAll(redis, keys), redisMs, 'Redis');
     for (const [index, key] of keys.entries()) {
       const value = values[index] ?? null;
       const record = value === null ? null : this.#accept(key, value, accountId);
@@ -155,15 +155,18 @@ export class VerificationCache {
     const now = this.#now();
     return (
       (record.notAfter === null || now < record.notAfter) &&
+      (record.lapsesAt === null || now < record.lapsesAt) &&
       now < record.verifiedAt + this.#ttlMs &&
-      record.verifiedAt <= now + clockMs &&
+      // Another node's clock, or this one's before it was set, may be off by so much.
+      record.verifiedAt <= now + toleratedStepMs &&
       !this.#revocations.voids(record.credentialId, record.accountId, record.feedSeq)
     );
   }
 
   /** Up to a tenth shorter, by chance: records made together must not expire together. */
   #lifeMs(record: CacheRecord): number {
-    const end = Math.min(record.verifiedAt + this.#ttlMs, record.notAfter ?? Number.POSITIVE_INFINITY);
+    const never = Number.POSITIVE_INFINITY;
+    const end = Math.min(record.verifiedAt + this.#ttlMs, record.notAfter ?? never, record.lapsesAt ?? never);
     const left = end - this.#now();
     return Math.floor(left * (0.9 + Math.random() * 0.1));
   }
@@ -175,9 +178,9 @@ export class VerificationCache {
   }
 
   #forgetAfterClockStep(): void {
-    const offset = this.#now() - this.#monotonic();
-    if (Math.abs(offset - this.#clockOffset) > clockMs) this.#memory.clear();
-    this.#clockOffset = offset;
+    if (this.#steps.take() === 0) return;
+    this.#memory.clear();
+    this.#saltsDueAt = Number.NEGATIVE_INFINITY;
   }
 
   #memoryKey(accountId: Buffer, secret: Secret): string {

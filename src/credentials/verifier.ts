@@ -12,10 +12,11 @@ import { readAppPassword } from './app-password.ts';
 import { type CacheRecord, recordOf } from './cache-record.ts';
 import { isDeniedMailbox } from './denied-mailbox.ts';
 import { decodeFence, type Fence } from './fence.ts';
+import type { Journal } from './journal.ts';
 import type { KeyRing } from './key-file.ts';
 import { KeyedRowGuard } from './keyed-row-guard.ts';
 import { KnownAccounts } from './known-accounts.ts';
-import { LastUsed } from './last-used.ts';
+import { LastUsed, type LoginSource } from './last-used.ts';
 import { isAllowed, splitNetworks } from './network.ts';
 import type { PasswordHash } from './password-hash.ts';
 import { ProofRenewal } from './proof-renewal.ts';
@@ -43,6 +44,8 @@ class VerifiedLogin {
   readonly credentialId: Buffer;
   readonly protocol: Protocol;
   readonly notAfter: number | null;
+  /** Whether want of use ends its app password, so that a long session must count as one. */
+  readonly lapses: boolean;
   /** What its app password may send. */
   readonly fence: Fence;
 
@@ -55,6 +58,7 @@ class VerifiedLogin {
     this.credentialId = record.credentialId;
     this.protocol = place.protocol;
     this.notAfter = record.notAfter;
+    this.lapses = record.lapsesAt !== null;
     this.fence = fence;
   }
 
@@ -88,6 +92,8 @@ interface Place extends Omit<LoginAttempt, 'credentials'> {
   readonly origin: LoginOrigin;
 }
 
+/** Well below the shortest time without use that can be set. */
+const openNoteMs = 600_000;
 /** Longer than a login may wait in the argon2 queue. */
 const defaultLimits: ProofLimits = { storeMs: 5_000, hashMs: 45_000 };
 
@@ -106,6 +112,7 @@ export class Verifier {
   readonly #lastUsed: LastUsed;
   readonly #staleClients: StaleClients;
   readonly #accounts: KnownAccounts;
+  readonly #notedAt = new WeakMap<VerifiedLogin, number>();
 
   constructor(parts: {
     readonly config: Config;
@@ -115,6 +122,7 @@ export class Verifier {
     readonly cache: VerificationCache;
     readonly revocations: RevocationFeed;
     readonly throttle: Throttle;
+    readonly journal: Journal;
     readonly logger: Logger;
     readonly metrics: Metrics;
     readonly now: () => number;
@@ -242,7 +250,8 @@ export class Verifier {
   #turnAwayStale(place: Place, account: Account, proof: ProofOutcome & { readonly kind: 'ended' }): Verdict {
     const { because, credentialId } = proof;
     if (account.state === 'disabled') return rejected('account-disabled', { credentialId });
-    this.#staleClients.note(credentialId, place);
+    // A paused one has not ended: its owner knows that the device goes on.
+    if (because !== 'paused') this.#staleClients.note(credentialId, place);
     return rejected(because, { credentialId });
   }
 
@@ -254,6 +263,14 @@ export class Verifier {
       (login.notAfter === null || this.#now() < login.notAfter) &&
       !this.#revocations.voids(login.credentialId, login.accountId, feedSeq)
     );
+  }
+
+  /** For open sessions, now and then: one of an app password that lapses for want of use is a use. */
+  noteOpen(login: VerifiedLogin, source: LoginSource): void {
+    const now = this.#now();
+    if (!login.lapses || now - (this.#notedAt.get(login) ?? Number.NEGATIVE_INFINITY) < openNoteMs) return;
+    this.#notedAt.set(login, now);
+    this.#lastUsed.note(login.credentialId, source);
   }
 
   /** Writes what was put off. */

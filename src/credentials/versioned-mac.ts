@@ -24,7 +24,10 @@ export function isVersionedMac(
   return key !== null && equalBytes(keyedHash(key, ...message), mac.subarray(4));
 }
 
-/** Whether the MAC is under a key that is on its way out. */
+/**
+ * Whether the MAC is under a key that is on its way out. Not one that is on its way in: a node that has activated it must not
+ * fight over rows with one that has not yet.
+ */
 export function isMacOutdated(keys: KeyRing, mac: Buffer): boolean {
-  return Buffer.isBuffer(mac) && mac.length === macBytes && mac.readUInt32BE(0) !== keys.activeId('mac');
+  return Buffer.isBuffer(mac) && mac.length === macBytes && mac.readUInt32BE(0) < keys.activeId('mac');
 }

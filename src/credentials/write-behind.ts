@@ -11,6 +11,7 @@ export class WriteBehind<T> {
   readonly #write: (facts: readonly T[]) => Promise<void>;
   readonly #merge: (earlier: T, later: T) => T;
   readonly #onFault: (error: unknown, facts: number) => void;
+  readonly #onLost: (facts: number) => void;
   readonly #everyMs: number;
   readonly #maxKeys: number;
   readonly #pending = new Map<string, T>();
@@ -24,6 +25,8 @@ export class WriteBehind<T> {
     readonly write: (facts: readonly T[]) => Promise<void>;
     readonly merge: (earlier: T, later: T) => T;
     readonly onFault: (error: unknown, facts: number) => void;
+    /** Told of facts that could not be written and for which there is no room any more. */
+    readonly onLost?: (facts: number) => void;
     readonly maxKeys: number;
     readonly everyMs?: number;
   }) {
@@ -31,6 +34,7 @@ export class WriteBehind<T> {
     this.#write = parts.write;
     this.#merge = parts.merge;
     this.#onFault = parts.onFault;
+    this.#onLost = parts.onLost ?? (() => undefined);
     this.#everyMs = parts.everyMs ?? 60_000;
     this.#maxKeys = parts.maxKeys;
   }
@@ -46,9 +50,10 @@ export class WriteBehind<T> {
 
   /** Writes what is left, whatever the minute. Never rejects. */
   async stop(): Promise<void> {
+    await this.#writing;
+    // Not before: what is being written starts the next one when it fails, and the database would be closed by then.
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    await this.#writing;
     let isTaken = true;
     while (isTaken && this.#pending.size > 0) {
       isTaken = await this.#writeSome([...this.#pending.keys()].slice(0, mostAtOnce));
@@ -58,7 +63,8 @@ export class WriteBehind<T> {
   async #tick(): Promise<void> {
     const now = this.#now();
     for (const [key, at] of this.#writtenAt) {
-      if (now - at >= this.#everyMs) this.#writtenAt.delete(key);
+      // Written in the future: the clock was set back since.
+      if (now - at >= this.#everyMs || at > now) this.#writtenAt.delete(key);
     }
     const due: string[] = [];
     for (const key of this.#pending.keys()) {
@@ -95,10 +101,12 @@ export class WriteBehind<T> {
 
   /** For another try in a minute, in front of what came meanwhile. */
   #takeBack(facts: ReadonlyMap<string, T>): void {
+    let lost = 0;
     for (const [key, fact] of facts) {
       const later = this.#pending.get(key);
-      if (later === undefined && this.#pending.size >= this.#maxKeys) return;
-      this.#pending.set(key, later === undefined ? fact : this.#merge(fact, later));
+      if (later === undefined && this.#pending.size >= this.#maxKeys) lost += 1;
+      else this.#pending.set(key, later === undefined ? fact : this.#merge(fact, later));
     }
+    if (lost > 0) this.#onLost(lost);
   }
 }

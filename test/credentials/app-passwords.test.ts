@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { formatAppPassword } from '../../src/credentials/app-password.ts';
 import type { AppPasswordOrder } from '../../src/credentials/app-passwords.ts';
 import { noFence } from '../../src/credentials/fence.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 
 const beds: Bed[] = [];
@@ -27,7 +28,9 @@ async function withAlice(options: BedOptions = {}) {
     scopes: ['imap', 'smtp'],
     networks: [],
     expiresInMs: undefined,
+    unusedAfterMs: null,
     createdBy: 'portal',
+    actor: tester,
     ...change,
   });
   return { gateway, alice, order };
@@ -48,6 +51,9 @@ describe('creating', () => {
       networks: [],
       fence: noFence,
       notAfter: null,
+      firstUseBy: null,
+      maxIdleMs: null,
+      endsAt: null,
       state: 'active',
       createdAt: gateway.clock.now(),
       createdBy: 'portal',
@@ -96,6 +102,9 @@ describe('creating', () => {
     ['too many networks', { networks: Array.from({ length: 33 }, (_, index) => `10.0.0.${index}`) }],
     ['expiry in the past', { expiresInMs: 0 }],
     ['expiry not a number', { expiresInMs: Number.NaN }],
+    ['first use in the past', { unusedAfterMs: -1 }],
+    ['time without use below an hour', { maxIdleMs: 3_599_999 }],
+    ['time without use above ten years', { maxIdleMs: 3_651 * 86_400_000 }],
   ])('refuses: %s', async (_name, change) => {
     const { gateway, alice, order } = await withAlice();
     expect(await gateway.appPasswords.create(order(change))).toMatchObject({ kind: 'invalid' });
@@ -133,7 +142,7 @@ describe('S-23: the cap', () => {
     expect(await gateway.appPasswords.create(order())).toEqual({ kind: 'cap-reached', cap: 2 });
     const bob = await gateway.account('bob@example.com');
     expect((await gateway.appPasswords.create(order({ account: bob }))).kind).toBe('created');
-    await gateway.appPasswords.revoke(alice.id, first.id, 'test');
+    await gateway.appPasswords.revoke(alice.id, first.id, 'test', tester);
     expect((await gateway.appPasswords.create(order())).kind).toBe('created');
     expect((await gateway.appPasswords.create(order())).kind).toBe('cap-reached');
     gateway.clock.advance(1_000);
@@ -153,11 +162,11 @@ describe('revoking', () => {
     const { gateway, alice } = await withAlice();
     const bob = await gateway.account('bob@example.com');
     const { id, password } = await gateway.issue(alice);
-    expect(await gateway.appPasswords.revoke(bob.id, id, 'mine')).toBe('not-found');
+    expect(await gateway.appPasswords.revoke(bob.id, id, 'mine', tester)).toBe('not-found');
     expect(outcomeOf(await gateway.login('alice', password))).toBe('verified');
-    expect(await gateway.appPasswords.revoke(alice.id, id, 'lost')).toBe('revoked');
-    expect(await gateway.appPasswords.revoke(alice.id, id, 'lost')).toBe('already-revoked');
-    expect(await gateway.appPasswords.revoke(alice.id, Buffer.alloc(16), 'lost')).toBe('not-found');
+    expect(await gateway.appPasswords.revoke(alice.id, id, 'lost', tester)).toBe('revoked');
+    expect(await gateway.appPasswords.revoke(alice.id, id, 'lost', tester)).toBe('already-revoked');
+    expect(await gateway.appPasswords.revoke(alice.id, Buffer.alloc(16), 'lost', tester)).toBe('not-found');
     expect((await gateway.appPasswords.find(id))?.state).toBe('revoked');
     expect(await gateway.database.selectFrom('revocation').selectAll().execute()).toHaveLength(1);
   });
@@ -167,7 +176,7 @@ describe('revoking', () => {
     const { password } = await gateway.issue(alice);
     await gateway.issue(alice);
     await gateway.database.updateTable('app_password').set({ scopes: 999 }).execute();
-    expect(await gateway.appPasswords.revokeAll(alice.id, 'tampered with')).toBe(2);
+    expect(await gateway.appPasswords.revokeAll(alice.id, 'tampered with', tester)).toBe(2);
     await gateway.database.updateTable('app_password').set({ state: 'active', scopes: 5 }).execute();
     expect((await gateway.appPasswords.list(alice.id)).map(({ state }) => state)).toEqual([
       'active',
@@ -183,8 +192,8 @@ describe('revoking', () => {
     const hers = [await gateway.issue(alice), await gateway.issue(alice)];
     const his = await gateway.issue(bob);
     for (const { password } of hers) await gateway.login('alice', password);
-    expect(await gateway.appPasswords.revokeAll(alice.id, 'lost laptop')).toBe(2);
-    expect(await gateway.appPasswords.revokeAll(alice.id, 'lost laptop')).toBe(0);
+    expect(await gateway.appPasswords.revokeAll(alice.id, 'lost laptop', tester)).toBe(2);
+    expect(await gateway.appPasswords.revokeAll(alice.id, 'lost laptop', tester)).toBe(0);
     for (const { password } of hers)
       expect(outcomeOf(await gateway.login('alice', password))).toBe('revoked');
     expect(outcomeOf(await gateway.login('bob', his.password))).toBe('verified');

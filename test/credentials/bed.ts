@@ -26,6 +26,8 @@ import { type Database, migrate } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
 import { openStore } from '../store/open-store.ts';
 import { type Engine, sharedPostgres } from '../store/scratch-database.ts';
+import { tester, testJournal } from '../support/journal.ts';
+import { asOwner } from '../support/postgres.ts';
 import { keyRing } from './keys.ts';
 
 /** A clock that stands still; `monotonic` follows it, but for {@link Clock.step}. */
@@ -119,6 +121,7 @@ export async function openBed(options: BedOptions = {}) {
   const revocations = new RevocationFeed({
     database,
     now,
+    monotonic,
     windowMs: config.appPasswords.cacheTtlMs,
     maxStalenessMs: config.revocation.maxStalenessMs,
     metrics,
@@ -128,6 +131,7 @@ export async function openBed(options: BedOptions = {}) {
   const throttle = new Throttle({
     keys,
     now,
+    monotonic,
     exchange: options.throttleExchange ?? null,
     ...(options.throttleLimits === undefined ? {} : { limits: options.throttleLimits }),
   });
@@ -146,6 +150,7 @@ export async function openBed(options: BedOptions = {}) {
   const wait = async (ms: number) => {
     waits.push(ms);
   };
+  const journal = testJournal(keys, now, { database, guard });
   const verifier = new Verifier({
     config,
     database,
@@ -154,13 +159,16 @@ export async function openBed(options: BedOptions = {}) {
     cache,
     revocations,
     throttle,
+    journal,
     logger,
     metrics,
     now,
     wait,
     limits: { storeMs, hashMs: 20_000, ...options.proofLimits },
   });
-  const appPasswords = new AppPasswords({ database, keys, passwordHash, revocations, config, now });
+  const appPasswords = new AppPasswords({
+    ...{ database, keys, passwordHash, revocations, journal, config, now },
+  });
   if (options.isCold !== true) await revocations.poll();
 
   const account = async (address: string): Promise<Account> =>
@@ -172,7 +180,10 @@ export async function openBed(options: BedOptions = {}) {
       scopes: ['imap', 'smtp'],
       networks: [],
       expiresInMs: undefined,
+      unusedAfterMs: null,
       createdBy: 'test',
+      actor: tester,
+      isByOperator: true,
       ...order,
     });
     if (outcome.kind !== 'created') throw new Error(`not created: ${outcome.kind}`);
@@ -200,6 +211,11 @@ export async function openBed(options: BedOptions = {}) {
     );
     return values?.reduce((sum, each) => sum + each.value, 0) ?? 0;
   };
+  /** With rights on the schema. */
+  const asSchemaOwner = async (work: (owner: Database) => Promise<unknown>) => {
+    const owner = openStore(asOwner(file));
+    await work(owner).finally(() => owner.destroy());
+  };
   const close = async () => {
     await verifier.stop();
     await revocations.stop();
@@ -215,6 +231,7 @@ export async function openBed(options: BedOptions = {}) {
     guard,
     config,
     log,
+    logger,
     metrics,
     passwordHash,
     revocations,
@@ -227,13 +244,20 @@ export async function openBed(options: BedOptions = {}) {
     issue,
     login,
     value,
+    asSchemaOwner,
     close,
   };
 }
 
 async function newStore(engine: Engine, folder: string): Promise<string> {
   if (engine === 'SQLite') return join(folder, 'store', 'sallyport.db');
-  return await (await sharedPostgres()).createDatabase();
+  // S-33: all that the credentials layer does, it does without rights on the schema.
+  const postgres = await sharedPostgres();
+  const url = await postgres.createDatabase();
+  const owner = openStore(url);
+  await migrate(owner);
+  await owner.destroy();
+  return await postgres.asRuntimeRole(url);
 }
 
 function bedConfig(options: BedOptions): Config {

@@ -12,6 +12,7 @@ const record: CacheRecord = {
   scopes: 5,
   verifiedAt: 1_795_305_600_000,
   notAfter: 1_795_305_700_000,
+  lapsesAt: 1_795_305_800_000,
   feedSeq: 42,
   networks: '10.0.0.0/8,2001:db8::/32',
   fence: '{"from":["alice@example.com"]}',
@@ -20,21 +21,24 @@ const record: CacheRecord = {
 describe('S-25: cache records', () => {
   it('reads what it writes', () => {
     expect(decodeRecord(keys, key, encodeRecord(keys, key, record))).toEqual(record);
-    const open = { ...record, notAfter: null, networks: '', fence: '' };
+    const open = { ...record, notAfter: null, lapsesAt: null, networks: '', fence: '' };
     expect(decodeRecord(keys, key, encodeRecord(keys, key, open))).toEqual(open);
   });
 
   it('holds neither name nor secret, and is as long as it says', () => {
     const value = encodeRecord(keys, key, { ...record, networks: '', fence: '' });
-    expect(value).toHaveLength(5 + 61 + 32);
-    expect(value[0]).toBe(2);
+    expect(value).toHaveLength(5 + 69 + 32);
+    expect(value[0]).toBe(3);
     expect(value.readUInt32BE(1)).toBe(1);
   });
 
-  it('a record from before there were fences is a miss, whoever made it', () => {
+  it.each([
+    ['fences', 1, (body: Buffer) => Buffer.concat([body.subarray(0, 49), body.subarray(57, -2)])],
+    ['an end for want of use', 2, (body: Buffer) => Buffer.concat([body.subarray(0, 49), body.subarray(57)])],
+  ])('a record from before there was %s is a miss, whoever made it', (_what, version, olderOf) => {
     const value = encodeRecord(keys, key, { ...record, fence: '' });
-    const [head, body] = [value.subarray(1, 5), value.subarray(5, -34)];
-    const old = Buffer.concat([Buffer.from([1]), head, body]);
+    const [head, body] = [value.subarray(1, 5), olderOf(value.subarray(5, -32))];
+    const old = Buffer.concat([Buffer.from([version]), head, body]);
     const macKey = keys.derive('mac', 1, 'sallyport/v1/cache/record') ?? Buffer.alloc(0);
     const tag = keyedHash(macKey, lengthPrefixed(key), old);
     expect(decodeRecord(keys, key, Buffer.concat([old, tag]))).toBe('malformed');
@@ -44,7 +48,7 @@ describe('S-25: cache records', () => {
     const value = encodeRecord(keys, key, record);
     expect(value.toString('latin1')).not.toContain('alice');
     const blob = Buffer.from(
-      value.subarray(5 + 59 + record.networks.length + 2, -32).toString(),
+      value.subarray(5 + 67 + record.networks.length + 2, -32).toString(),
       'base64url',
     );
     expect(blob.toString('latin1')).not.toContain('alice');

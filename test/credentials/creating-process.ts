@@ -2,6 +2,7 @@ import { AppPasswords } from '../../src/credentials/app-passwords.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { findAccount } from '../../src/store/accounts.ts';
 import { openStore } from '../store/open-store.ts';
+import { tester, testJournal } from '../support/journal.ts';
 import { keyRing } from './keys.ts';
 import { rowGuard } from './row-guard.ts';
 
@@ -17,7 +18,18 @@ const appPasswords = new AppPasswords({
   keys,
   passwordHash: new PasswordHash({ keys, argon2, now: Date.now }),
   revocations: null,
-  config: { appPasswords: { maxPerAccount: 40, defaultExpiryMs: null, cacheTtlMs: 0, argon2 } },
+  config: {
+    appPasswords: {
+      maxPerAccount: 40,
+      createdPerHour: 10,
+      defaultExpiryMs: null,
+      unusedAfterMs: null,
+      cacheTtlMs: 0,
+      keepEndedMs: 86_400_000,
+      argon2,
+    },
+  },
+  journal: testJournal(keys, Date.now),
   now: Date.now,
 });
 const outcomes = await Promise.all(
@@ -29,6 +41,8 @@ const outcomes = await Promise.all(
       networks: [],
       expiresInMs: undefined,
       createdBy: 'test',
+      actor: tester,
+      isByOperator: true,
     }),
   ),
 );

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { AppPasswordChange } from '../../src/credentials/app-passwords.ts';
 import { encodeFence, noFence } from '../../src/credentials/fence.ts';
 import { rowMac } from '../../src/credentials/row-mac.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 import { openRedis, type RedisBed } from './redis-bed.ts';
 
@@ -33,7 +34,7 @@ async function withAlice(options: BedOptions = {}) {
     return verdict.kind === 'verified' ? verdict.login.fence : outcomeOf(verdict);
   };
   const update = async (change: AppPasswordChange) =>
-    await gateway.appPasswords.update(alice.id, issued.id, change, 'changed by test');
+    await gateway.appPasswords.update(alice.id, issued.id, change, 'changed by test', tester);
   return { gateway, alice, ...issued, login, fenceOf, update };
 }
 
@@ -65,7 +66,8 @@ describe('S-58: the fence of a login', () => {
 
   it('refuses a fence that is no fence, and makes nothing', async () => {
     const { gateway, alice } = await withAlice();
-    const order = { account: alice, label: 'x', scopes: ['smtp'], networks: [], createdBy: 'test' } as const;
+    const made = { createdBy: 'test', actor: tester };
+    const order = { account: alice, label: 'x', scopes: ['smtp'], networks: [], ...made } as const;
     expect(
       await gateway.appPasswords.create({
         ...order,
@@ -154,6 +156,7 @@ describe('S-56: an app password that is changed', () => {
     const outcome = await update({ fence: { maxBytes: 1_000 } });
     expect(outcome).toEqual({
       kind: 'updated',
+      isChanged: true,
       row: { ...before, fence: { ...fence, maxBytes: 1_000 } },
     });
     expect(await gateway.appPasswords.find(id)).toEqual(outcome.kind === 'updated' ? outcome.row : null);
@@ -174,8 +177,10 @@ describe('S-56: an app password that is changed', () => {
     const { gateway, alice, id, update } = await withAlice();
     const bob = await gateway.account('bob@example.com');
     const change = { fence: noFence };
-    expect(await gateway.appPasswords.update(bob.id, id, change, 'mine')).toEqual({ kind: 'not-found' });
-    await gateway.appPasswords.revoke(alice.id, id, 'lost');
+    expect(await gateway.appPasswords.update(bob.id, id, change, 'mine', tester)).toEqual({
+      kind: 'not-found',
+    });
+    await gateway.appPasswords.revoke(alice.id, id, 'lost', tester);
     expect(await update(change)).toEqual({ kind: 'revoked' });
   });
 

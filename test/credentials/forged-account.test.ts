@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { disableAccount, enableAccount, findAccount } from '../../src/store/accounts.ts';
 import { ForgedRowError } from '../../src/store/row-guard.ts';
 import { renewRowMacs } from '../../src/store/row-renewal.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 import { keyRing } from './keys.ts';
 import { Tap } from './tap.ts';
@@ -105,7 +106,7 @@ describe('S-34: an account row that SQL was made to hold', () => {
   it('does not keep its app passwords from being revoked', async () => {
     const { gateway, alice, id, login, tamper } = await withAlice();
     await tamper({ mfa: 'off' });
-    expect(await gateway.appPasswords.revoke(alice.id, id, 'tampered with')).toBe('revoked');
+    expect(await gateway.appPasswords.revoke(alice.id, id, 'tampered with', tester)).toBe('revoked');
     await tamper({ mfa: null });
     expect(await login()).toBe('revoked');
   });
@@ -138,7 +139,8 @@ describe('S-40: account rows and mac keys', () => {
     const next = await openBed({ file: gateway.file, clock: gateway.clock, keys: rotated });
     beds.push(next);
     await tamper({ mfa: 'off' });
-    expect(await renewRowMacs(next.database, next.guard)).toBe(0);
+    // The notice of the app password and its two deliveries, and not the account.
+    expect(await renewRowMacs(next.database, next.guard)).toBe(3);
     expect(await macId(next)).toBe(1);
     await tamper({ mfa: null });
     expect(await renewRowMacs(next.database, next.guard)).toBe(1);

@@ -16,6 +16,7 @@ import { currentCacheSalts } from '../../src/store/cache-salts.ts';
 import { type Database, migrate, openDatabase } from '../../src/store/database.ts';
 import { insertPortalSession } from '../../src/store/portal-sessions.ts';
 import { appendRevocation, lastRevocation } from '../../src/store/revocations.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, openBed, outcomeOf } from './bed.ts';
 import { keyRing } from './keys.ts';
 import { openRedis, type RedisBed } from './redis-bed.ts';
@@ -188,6 +189,7 @@ describe('S-35: the feed keeps the mark', () => {
     new RevocationFeed({
       database,
       now: Date.now,
+      monotonic: () => performance.now(),
       windowMs: 60_000,
       maxStalenessMs: 60_000,
       metrics: createMetrics(),
@@ -260,7 +262,7 @@ describe('S-35: after a restore', () => {
     const bob = await gateway.account('bob@example.com');
     const [hers, his] = [await gateway.issue(alice), await gateway.issue(bob)];
     expect(outcomeOf(await gateway.login('alice', hers.password))).toBe('verified');
-    await gateway.appPasswords.revoke(bob.id, his.id, 'lost');
+    await gateway.appPasswords.revoke(bob.id, his.id, 'lost', tester);
     const now = gateway.clock.now();
     await insertPortalSession(
       gateway.database,
@@ -273,6 +275,9 @@ describe('S-35: after a restore', () => {
         factor_at: now,
         created_at: now,
         seen_at: now,
+        assurance: 'password',
+        opened: null,
+        role: null,
       },
       { most: 10, createdAfter: 0 },
     );
@@ -281,7 +286,7 @@ describe('S-35: after a restore', () => {
     await highWater.save(40);
     const done = await revokeAfterRestore({ ...gateway, highWater, now: gateway.clock.now });
     // One entry for the restore, one for each account.
-    expect(done).toEqual({ revoked: 1, sessionsEnded: 1, seq: 43 });
+    expect(done).toEqual({ revoked: 1, sessionsEnded: 1, codesVoided: 0, seq: 43 });
     expect(await highWater.read()).toEqual({ kind: 'mark', seq: 43 });
     expect(await refuseRestored(gateway.database, highWater)).toBeNull();
     await gateway.revocations.poll();
@@ -290,7 +295,7 @@ describe('S-35: after a restore', () => {
     expect(await gateway.database.selectFrom('cache_salt').selectAll().execute()).toEqual([]);
     // What is cached since the backup carries a feed number up to the mark.
     expect(gateway.revocations.voids(Buffer.alloc(16, 5), alice.id, 40)).toBe(true);
-    await gateway.appPasswords.revoke(alice.id, (await gateway.issue(alice)).id, 'lost');
+    await gateway.appPasswords.revoke(alice.id, (await gateway.issue(alice)).id, 'lost', tester);
     expect(await lastRevocation(gateway.database)).toBe(44);
   });
 
@@ -302,6 +307,7 @@ describe('S-35: after a restore', () => {
     expect(await revokeAfterRestore({ ...gateway, highWater, now: gateway.clock.now })).toEqual({
       revoked: 0,
       sessionsEnded: 0,
+      codesVoided: 0,
       seq: 8,
     });
     await writeFile(highWater.file, 'spoiled');

@@ -13,13 +13,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { activateNewKeys, addNewKeys, removeKey } from '../../src/credentials/key-changes.ts';
 import {
   createKeyFile,
+  type KeyFamily,
   KeyFileError,
   keyFingerprints,
   loadKeyFile,
   parseKeyFile,
-  rotateKeyFile,
 } from '../../src/credentials/key-file.ts';
 import { countingBytes } from './keys.ts';
 
@@ -159,11 +160,79 @@ describe('contents of the key file', () => {
 });
 
 describe('S-40: rotation', () => {
+  async function rotate(family: KeyFamily | 'all'): Promise<void> {
+    await addNewKeys(path, family, now);
+    await activateNewKeys(path, family);
+  }
+  const states = async () =>
+    (await keyFingerprints(path)).map(({ family, id, state }) => `${family} ${id} ${state}`);
+
+  it('a new key waits until it is put into use, and there is one at a time', async () => {
+    await createKeyFile(path, now);
+    expect(await addNewKeys(path, 'mac', now)).toEqual([{ family: 'mac', id: 2 }]);
+    expect(await addNewKeys(path, 'all', now)).toEqual([
+      { family: 'pepper', id: 2 },
+      { family: 'mac', id: 2 },
+      { family: 'seal', id: 2 },
+    ]);
+    expect(await states()).toEqual([
+      ...['pepper 2 new', 'pepper 1 active', 'mac 2 new', 'mac 1 active', 'seal 2 new', 'seal 1 active'],
+    ]);
+    const waiting = await loadKeyFile(path);
+    expect([waiting.activeId('mac'), waiting.ids('mac')]).toEqual([1, [1, 2]]);
+    expect(await activateNewKeys(path, 'seal')).toEqual(['seal']);
+    expect(await activateNewKeys(path, 'all')).toEqual(['pepper', 'mac']);
+    await expect(activateNewKeys(path, 'all')).rejects.toThrow('no new key waits');
+    expect((await states()).filter((each) => each.endsWith('active'))).toHaveLength(3);
+  });
+
+  it('a retired key is gone, and its number is not used again', async () => {
+    await createKeyFile(path, now);
+    await rotate('pepper');
+    await expect(removeKey(path, 'pepper', 2)).rejects.toThrow('is in use');
+    await expect(removeKey(path, 'pepper', 3)).rejects.toThrow('there is no pepper key 3');
+    await removeKey(path, 'pepper', 1);
+    await expect(removeKey(path, 'pepper', 1)).rejects.toThrow('retired already');
+    expect(await keyFingerprints(path)).toContainEqual(
+      expect.objectContaining({ family: 'pepper', id: 1, state: 'gone', fingerprint: null }),
+    );
+    expect((await loadKeyFile(path)).derive('pepper', 1, 'x')).toBeNull();
+    // One that was never in use may go as well.
+    await addNewKeys(path, 'pepper', now);
+    await removeKey(path, 'pepper', 3);
+    expect(await addNewKeys(path, 'pepper', now)).toEqual([{ family: 'pepper', id: 4 }]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('a running gateway takes the file again, and no other file', async () => {
+    await createKeyFile(path, now);
+    const keys = await loadKeyFile(path);
+    const old = keys.derive('mac', 1, 'x');
+    await rotate('mac');
+    expect(keys.activeId('mac')).toBe(1);
+    await keys.reload();
+    expect([keys.activeId('mac'), keys.ids('mac')]).toEqual([2, [2, 1]]);
+    expect(keys.derive('mac', 1, 'x')).toEqual(old);
+    await removeKey(path, 'mac', 1);
+    await keys.reload();
+    expect(keys.derive('mac', 1, 'x')).toBeNull();
+
+    const mine = await readFile(path, 'utf8');
+    await rm(path);
+    await createKeyFile(path, now);
+    await expect(keys.reload()).rejects.toThrow('it is another one');
+    await writeFile(path, '{}', { mode: 0o600 });
+    await expect(keys.reload()).rejects.toThrow(KeyFileError);
+    expect(keys.activeId('mac')).toBe(2);
+    await writeFile(path, mine);
+    await keys.reload();
+  });
+
   it('makes a new active key and keeps the old one accepted', async () => {
     await createKeyFile(path, now);
     const before = await loadKeyFile(path);
-    await rotateKeyFile(path, 'pepper', now);
-    await rotateKeyFile(path, 'all', now);
+    await rotate('pepper');
+    await rotate('all');
     const after = await loadKeyFile(path);
     expect(after.ids('pepper')).toEqual([3, 2, 1]);
     expect(after.ids('mac')).toEqual([2, 1]);
@@ -175,7 +244,7 @@ describe('S-40: rotation', () => {
 
   it('shows fingerprints and no key', async () => {
     await createKeyFile(path, now);
-    await rotateKeyFile(path, 'mac', now);
+    await rotate('mac');
     const status = await keyFingerprints(path);
     expect(status.map(({ family, id, state }) => `${family} ${id} ${state}`)).toEqual([
       'pepper 1 active',
@@ -191,7 +260,7 @@ describe('S-40: rotation', () => {
 
   it('a damaged file is not rotated', async () => {
     await writeFile(path, '{}', { mode: 0o600 });
-    await expect(rotateKeyFile(path, 'all', now)).rejects.toThrow(KeyFileError);
+    await expect(addNewKeys(path, 'all', now)).rejects.toThrow(KeyFileError);
     expect(await readFile(path, 'utf8')).toBe('{}');
   });
 });

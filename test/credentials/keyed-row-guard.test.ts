@@ -17,14 +17,37 @@ const account: GuardedRows['account'] = {
   state: 'active',
   mfa: 'required',
   enrolled_at: 7,
+  hold_until: null,
 };
 const factor: GuardedRows['second_factor'] = {
   id,
   account_id: accountId,
   kind: 'totp',
   sealed: 'AQAAAAeg',
+  address: null,
+  credential_id: null,
+  public_key: null,
+  rp_id: null,
+  user_verified: null,
+  backup_eligible: null,
   confirmed_at: 7,
   disabled_at: null,
+};
+const passkey: GuardedRows['second_factor'] = {
+  ...factor,
+  kind: 'passkey',
+  sealed: '',
+  credential_id: countingBytes(0x80, 20),
+  public_key: countingBytes(0xa0, 8),
+  rp_id: 'mail.example.com',
+  user_verified: 1,
+  backup_eligible: 0,
+};
+const email: GuardedRows['second_factor'] = {
+  ...factor,
+  kind: 'email',
+  sealed: '',
+  address: 'alice@example.net',
 };
 const session: GuardedRows['portal_session'] = {
   id_hash: countingBytes(0x60),
@@ -32,6 +55,38 @@ const session: GuardedRows['portal_session'] = {
   level: 'full',
   csrf: 'csrf',
   factor_at: 7,
+  created_at: 5,
+  assurance: 'password',
+  opened: null,
+  role: null,
+};
+const profileLink: GuardedRows['profile_link'] = {
+  id,
+  token_hash: countingBytes(0x40),
+  account_id: accountId,
+  device: 'iPhone',
+  created_at: 5,
+  not_after: 9,
+};
+const recoveryCode: GuardedRows['recovery_code'] = {
+  id,
+  factor_id: accountId,
+  pepper_version: 1,
+  selector: 0x2261,
+  phc: '$argon2id$',
+};
+const enrollmentCode: GuardedRows['enrollment_code'] = {
+  account_id: accountId,
+  pepper_version: 1,
+  phc: '$argon2id$',
+  not_after: 9,
+};
+const challenge: GuardedRows['webauthn_challenge'] = {
+  challenge: countingBytes(0x30),
+  account_id: accountId,
+  session_hash: countingBytes(0x60),
+  ceremony: 'get',
+  user_verification: 'required',
   created_at: 5,
 };
 
@@ -57,6 +112,48 @@ describe('S-34: the MAC of a row', () => {
     expect(guard.mac('portal_session', session).toString('hex')).toBe(
       tag('sallyport/v1/portal-session-row', `${ids[2]}${ids[1]}01${text(session.csrf)}${u64(7)}${u64(5)}`),
     );
+    const hex = (value: Buffer | null) => lp(value?.toString('hex') ?? '');
+    const times = `${u64(7)}${u64(null)}`;
+    expect(guard.mac('second_factor', passkey).toString('hex')).toBe(
+      tag(
+        'sallyport/v1/factor-row',
+        `${ids[0]}${ids[1]}01${text('')}${times}${hex(passkey.credential_id)}${hex(passkey.public_key)}${text('mail.example.com')}0100`,
+      ),
+    );
+    expect(guard.mac('second_factor', email).toString('hex')).toBe(
+      tag('sallyport/v1/factor-row', `${ids[0]}${ids[1]}02${text('')}${times}${text('alice@example.net')}`),
+    );
+    expect(guard.mac('profile_link', profileLink).toString('hex')).toBe(
+      tag(
+        'sallyport/v1/profile-link-row',
+        `${ids[0]}${hex(profileLink.token_hash)}${ids[1]}${text('iPhone')}${u64(5)}${u64(9)}`,
+      ),
+    );
+    expect(guard.mac('recovery_code', recoveryCode).toString('hex')).toBe(
+      tag('sallyport/v1/recovery-code-row', `${ids[0]}${ids[1]}000000012261${text('$argon2id$')}`),
+    );
+    expect(guard.mac('enrollment_code', enrollmentCode).toString('hex')).toBe(
+      tag('sallyport/v1/enrollment-code-row', `${ids[1]}00000001${text('$argon2id$')}${u64(9)}`),
+    );
+    expect(guard.mac('webauthn_challenge', challenge).toString('hex')).toBe(
+      tag(
+        'sallyport/v1/webauthn-challenge-row',
+        `${hex(challenge.challenge)}${ids[1]}${hex(challenge.session_hash)}0100${u64(5)}`,
+      ),
+    );
+  });
+
+  it('has what came later only where it is set', () => {
+    const ids = [accountId, session.id_hash].map((each) => lp(each.toString('hex')));
+    expect(guard.mac('account', { ...account, hold_until: 6 }).toString('hex')).toBe(
+      tag('sallyport/v1/account-row', `${ids[0]}${text(account.address)}00${'01'}${u64(7)}${u64(6)}`),
+    );
+    expect(guard.mac('portal_session', { ...session, opened: 'recovery' }).toString('hex')).toBe(
+      tag(
+        'sallyport/v1/portal-session-row',
+        `${ids[1]}${ids[0]}01${text(session.csrf)}${u64(7)}${u64(5)}0002`,
+      ),
+    );
   });
 
   it.each<[string, object]>([
@@ -71,6 +168,7 @@ describe('S-34: the MAC of a row', () => {
     ['enrolled_at removed', { enrolled_at: null }],
     ['enrolled_at out of range', { enrolled_at: -1 }],
     ['enrolled_at of another type', { enrolled_at: 'never' }],
+    ['hold_until', { hold_until: 8 }],
     ['row_mac', { row_mac: Buffer.alloc(36) }],
     ['row_mac cut', { row_mac: Buffer.alloc(3) }],
     ['row_mac of another type', { row_mac: 'x'.repeat(36) }],
@@ -103,11 +201,83 @@ describe('S-34: the MAC of a row', () => {
     ['factor_at', { factor_at: 8 }],
     ['factor_at removed', { factor_at: null }],
     ['created_at', { created_at: 6 }],
+    ['assurance', { assurance: 'idp-mfa' }],
+    ['opened', { opened: 'recovery' }],
+    ['role', { role: 'administrator' }],
     ['row_mac', { row_mac: Buffer.alloc(36) }],
   ])('portal session: %s changed is not genuine', (_name, change) => {
     const row = { ...session, row_mac: guard.mac('portal_session', session) };
     expect(guard.isGenuine('portal_session', row)).toBe(true);
     expect(guard.isGenuine('portal_session', { ...row, ...change } as never)).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['kind', { kind: 'totp' }],
+    ['credential_id', { credential_id: countingBytes(0x81, 20) }],
+    ['credential_id removed', { credential_id: null }],
+    ['public_key', { public_key: countingBytes(0xa1, 8) }],
+    ['rp_id', { rp_id: 'mail.example.net' }],
+    ['user_verified', { user_verified: 0 }],
+    ['backup_eligible', { backup_eligible: 1 }],
+    ['account_id', { account_id: id }],
+  ])('passkey: %s changed is not genuine', (_name, change) => {
+    const row = { ...passkey, row_mac: guard.mac('second_factor', passkey) };
+    expect(guard.isGenuine('second_factor', row)).toBe(true);
+    expect(guard.isGenuine('second_factor', { ...row, ...change } as never)).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['id', { id: accountId }],
+    ['token_hash', { token_hash: countingBytes(0x41) }],
+    ['account_id', { account_id: id }],
+    ['device', { device: 'iPad' }],
+    ['created_at', { created_at: 6 }],
+    ['not_after', { not_after: 10 }],
+  ])('S-71: a profile link with another %s is not genuine', (_name, change) => {
+    const row = { ...profileLink, row_mac: guard.mac('profile_link', profileLink) };
+    expect(guard.isGenuine('profile_link', row)).toBe(true);
+    expect(guard.isGenuine('profile_link', { ...row, ...change } as never)).toBe(false);
+  });
+
+  it('S-81: an alternate address changed is not genuine', () => {
+    const row = { ...email, row_mac: guard.mac('second_factor', email) };
+    expect(guard.isGenuine('second_factor', row)).toBe(true);
+    expect(guard.isGenuine('second_factor', { ...row, address: 'mallory@example.net' })).toBe(false);
+    expect(guard.isGenuine('second_factor', { ...row, kind: 'recovery' })).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['id', { id: accountId }],
+    ['factor_id', { factor_id: id }],
+    ['pepper_version', { pepper_version: 2 }],
+    ['selector', { selector: 1 }],
+    ['phc', { phc: '$argon2id$x' }],
+  ])('S-80: a recovery code with another %s is not genuine', (_name, change) => {
+    const row = { ...recoveryCode, row_mac: guard.mac('recovery_code', recoveryCode) };
+    expect(guard.isGenuine('recovery_code', row)).toBe(true);
+    expect(guard.isGenuine('recovery_code', { ...row, ...change } as never)).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['account_id', { account_id: id }],
+    ['phc', { phc: '$argon2id$x' }],
+    ['not_after', { not_after: 10 }],
+  ])('S-74: an enrollment code with another %s is not genuine', (_name, change) => {
+    const row = { ...enrollmentCode, row_mac: guard.mac('enrollment_code', enrollmentCode) };
+    expect(guard.isGenuine('enrollment_code', row)).toBe(true);
+    expect(guard.isGenuine('enrollment_code', { ...row, ...change } as never)).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['account_id', { account_id: id }],
+    ['session_hash', { session_hash: countingBytes(0x61) }],
+    ['ceremony', { ceremony: 'create' }],
+    ['user_verification', { user_verification: 'preferred' }],
+    ['created_at', { created_at: 6 }],
+  ])('S-78: a challenge with another %s is not genuine', (_name, change) => {
+    const row = { ...challenge, row_mac: guard.mac('webauthn_challenge', challenge) };
+    expect(guard.isGenuine('webauthn_challenge', row)).toBe(true);
+    expect(guard.isGenuine('webauthn_challenge', { ...row, ...change } as never)).toBe(false);
   });
 
   it('is good for its own table and its own keys alone', () => {

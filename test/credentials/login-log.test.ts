@@ -31,6 +31,7 @@ describe.each(engines)('the login log on %s', (engine) => {
       logger: createLogger('silent'),
       metrics: bed.metrics,
       now: bed.clock.now,
+      monotonic: bed.clock.monotonic,
       limits: { keepMs: 90 * day, perAccount: 1_000, ...limits },
     });
   }

@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectRedis, type Redis } from '../../src/credentials/redis.ts';
-import { startRedis } from '../support/redis.ts';
+import { connectRedis, type SingleRedis } from '../../src/credentials/redis.ts';
+import { redisAt, startRedis } from '../support/redis.ts';
+
+const noPasswords = { password: null, sentinelPassword: null };
 
 export type RedisBed = Awaited<ReturnType<typeof openRedis>>;
 
@@ -10,12 +12,12 @@ export type RedisBed = Awaited<ReturnType<typeof openRedis>>;
 export async function openRedis() {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-redis-'));
   const server = await startRedis({ folder });
-  const connections: Redis[] = [];
+  const connections: SingleRedis[] = [];
   const errors: Error[] = [];
 
   /** Settles when it is usable. */
-  const connect = async (commandTimeoutMs = 2_000): Promise<Redis> => {
-    const redis = connectRedis(new URL(server.url), null, {
+  const connect = async (commandTimeoutMs = 2_000): Promise<SingleRedis> => {
+    const redis = connectRedis(redisAt(server.url), noPasswords, {
       ca: null,
       onError: (error) => errors.push(error),
       commandTimeoutMs,

@@ -3,8 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectRedis, type Redis } from '../../src/credentials/redis.ts';
+import { RedisSubscription } from '../../src/credentials/redis-subscription.ts';
+import { RedisThrottleExchange } from '../../src/credentials/throttle-exchange.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { Secret } from '../../src/secret.ts';
-import { type Redis as Server, startRedis } from '../support/redis.ts';
+import { redisAt, type Redis as Server, startRedis } from '../support/redis.ts';
+import { startTcpRelay } from '../support/tcp-relay.ts';
+import { keyRing } from './keys.ts';
 import { openRedis } from './redis-bed.ts';
 import { until } from './until.ts';
 
@@ -16,7 +21,9 @@ describe('connections to Redis', () => {
     server = await startRedis({ folder });
   });
   const opened: Redis[] = [];
-  afterEach(() => {
+  const stops: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
     for (const each of opened.splice(0)) each.disconnect();
   });
   afterAll(async () => {
@@ -27,10 +34,14 @@ describe('connections to Redis', () => {
   it('log in with user and password, choose the database, and print neither', async () => {
     const errors: Error[] = [];
     const connect = (url: string, password: Secret | null) => {
-      const redis = connectRedis(new URL(url), password, {
-        ca: null,
-        onError: (error) => errors.push(error),
-      });
+      const redis = connectRedis(
+        redisAt(url),
+        { password, sentinelPassword: null },
+        {
+          ca: null,
+          onError: (error) => errors.push(error),
+        },
+      );
       opened.push(redis);
       return redis;
     };
@@ -66,4 +77,52 @@ describe('connections to Redis', () => {
     await again.stop();
     await own.close();
   });
+
+  it('cut off without a word, are noticed and made anew: commands, subscriptions, counts of other nodes', async () => {
+    const relay = await startTcpRelay(server.port);
+    stops.push(relay.close);
+    const passwords = { password: null, sentinelPassword: null };
+    const at = (port: number) => {
+      const redis = connectRedis(redisAt(`redis://127.0.0.1:${port}`), passwords, {
+        ca: null,
+        onError: () => undefined,
+      });
+      opened.push(redis);
+      return redis;
+    };
+    const [far, near] = [at(relay.port), at(server.port)];
+    await until(() => far.status === 'ready' && near.status === 'ready');
+    const heard: string[] = [];
+    const subscription = new RedisSubscription(far, ['sp:v1:test'], {
+      message: (_, message) => heard.push(message),
+      error: () => undefined,
+    });
+    const parts = { keys: keyRing(), metrics: createMetrics(), logger: null };
+    const reader = new RedisThrottleExchange({ redis: far, ...parts, readMs: 1_000 });
+    const teller = new RedisThrottleExchange({ redis: near, ...parts });
+    stops.push(
+      () => subscription.stop(),
+      () => reader.stop(),
+      () => teller.stop(),
+    );
+    const counted: number[] = [];
+    reader.receive(({ at: time }) => counted.push(time));
+    const tell = async (time: number) => {
+      teller.send({ kind: 'right', at: time, tag: Buffer.alloc(12), network: '192.0.2.7/32' });
+      await teller.flush();
+    };
+    await tell(1);
+    await until(() => subscription.isListening && counted.includes(1));
+
+    relay.cutOff();
+    await expect(far.get('sp:x')).rejects.toThrow(/timed out/);
+    relay.heal();
+    await tell(2);
+    await until(() => counted.includes(2));
+    await until(async () => {
+      await near.publish('sp:v1:test', 'again');
+      return heard.includes('again');
+    });
+    expect(await far.get('sp:none')).toBeNull();
+  }, 30_000);
 });

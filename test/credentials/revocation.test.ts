@@ -6,6 +6,7 @@ import { decodeNudge, encodeNudge, RedisNudge } from '../../src/credentials/revo
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { disableAccount } from '../../src/store/accounts.ts';
 import { appendRestore } from '../../src/store/revocations.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type BedOptions, openBed, outcomeOf } from './bed.ts';
 import { countingBytes, keyRing } from './keys.ts';
 import { openRedis, type RedisBed } from './redis-bed.ts';
@@ -29,7 +30,7 @@ afterEach(async () => {
 async function revokeOne(gateway: Bed) {
   const alice = await gateway.account('alice@example.com');
   const { id } = await gateway.issue(alice);
-  await gateway.appPasswords.revoke(alice.id, id, 'lost');
+  await gateway.appPasswords.revoke(alice.id, id, 'lost', tester);
   return { id, accountId: alice.id };
 }
 
@@ -262,6 +263,7 @@ describe('S-55: staleness', () => {
     const feed = new RevocationFeed({
       database: gateway.database.withPlugin(tap),
       now: Date.now,
+      monotonic: () => performance.now(),
       windowMs: minute,
       maxStalenessMs: minute,
       metrics: createMetrics(),

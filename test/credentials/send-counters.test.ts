@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 
 function counting(redis: Redis | null = null) {
-  const counters = new SendCounters({ redis, now: clock.now, logger });
+  const counters = new SendCounters({ redis, now: clock.now, monotonic: clock.monotonic, logger });
   const reserve = async (limits: Partial<Fence>, unit: SendUnit = 'messages', who = id) =>
     await counters.reserve(who, { ...noFence, ...limits }, unit);
   /** How many of `tries` are let through. */

@@ -6,6 +6,7 @@ import { createAuthReplies } from '../../src/proxy/auth-reply.ts';
 import type { Account } from '../../src/store/schema.ts';
 import { listStaleClients } from '../../src/store/stale-clients.ts';
 import { engines } from '../store/scratch-database.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, openBed, outcomeOf } from './bed.ts';
 import { until } from './until.ts';
 
@@ -27,7 +28,7 @@ describe.each(engines)('on %s', (engine) => {
 
   async function revoked(label: string) {
     const issued = await bed.issue(anna, { label });
-    await bed.appPasswords.revoke(anna.id, issued.id, 'lost');
+    await bed.appPasswords.revoke(anna.id, issued.id, 'lost', tester);
     return issued;
   }
 
@@ -113,7 +114,7 @@ describe.each(engines)('on %s', (engine) => {
       const { id, password } = await bed.issue(anna, { expiresInMs: hour });
       bed.clock.advance(2 * hour);
       expect(outcomeOf(await bed.login('anna@example.com', password, phone))).toBe('expired');
-      await bed.appPasswords.update(anna.id, id, { expiresInMs: 24 * hour }, 'by the owner');
+      await bed.appPasswords.update(anna.id, id, { expiresInMs: 24 * hour }, 'by the owner', tester);
       expect(outcomeOf(await bed.login('anna@example.com', password, phone))).toBe('verified');
     });
   });

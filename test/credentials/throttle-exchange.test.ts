@@ -44,7 +44,7 @@ async function node(redis?: Redis, keys = keyRing()) {
     logger: null,
   });
   stops.push(() => exchange.stop());
-  const throttle = new Throttle({ keys, now: clock.now, exchange });
+  const throttle = new Throttle({ keys, now: clock.now, monotonic: clock.monotonic, exchange });
   const guess = (account = 'anna', address = here, secret = generateAppPassword()) =>
     throttle.wrong({ account, address }, { accountId: id, secret });
   const refused = (account = 'anna', address = here) => throttle.refusedForMs({ account, address });
@@ -198,8 +198,8 @@ describe('who can write Redis', () => {
     const stranger = await node(undefined, keyRing({ seal: [{ id: 7, first: 0x90 }] }));
     for (let attempt = 0; attempt < 30; attempt += 1) stranger.guess();
     await stranger.exchange.flush();
-    await control.xadd('sp:v1:throttle:wrong', '*', 'b', 'AAAA');
-    await control.xadd('sp:v1:throttle:wrong', '*', 'x', '');
+    await control.xadd('sp:v1:{throttle}:wrong', '*', 'b', 'AAAA');
+    await control.xadd('sp:v1:{throttle}:wrong', '*', 'x', '');
     left.guess('bert');
     await until(async () => (await left.events('rejected')) >= 3);
     expect([left.counted(), left.refused()]).toEqual([0, 0]);
@@ -211,11 +211,11 @@ describe('who can write Redis', () => {
     for (let attempt = 0; attempt < 20; attempt += 1) left.guess('bert');
     await left.exchange.flush();
     await until(() => right.refused('bert') > 0);
-    const rights = await control.xrange('sp:v1:throttle:right', '-', '+');
-    const wrongs = await control.xrange('sp:v1:throttle:wrong', '-', '+');
+    const rights = await control.xrange('sp:v1:{throttle}:right', '-', '+');
+    const wrongs = await control.xrange('sp:v1:{throttle}:wrong', '-', '+');
     clock.advance(15 * minute);
-    for (const [, fields] of rights) await control.xadd('sp:v1:throttle:wrong', '*', ...fields);
-    for (const [, fields] of wrongs) await control.xadd('sp:v1:throttle:wrong', '*', ...fields);
+    for (const [, fields] of rights) await control.xadd('sp:v1:{throttle}:wrong', '*', ...fields);
+    for (const [, fields] of wrongs) await control.xadd('sp:v1:{throttle}:wrong', '*', ...fields);
     await until(async () => (await right.events('rejected')) === rights.length);
     left.guess('carl');
     await until(() => right.counted('carl') === 1);
@@ -248,9 +248,26 @@ describe('who can write Redis', () => {
       left.guess('bert');
       await left.exchange.flush();
     });
-    expect(commands.some((command) => /^xadd sp:v1:throttle:wrong MAXLEN ~ 4096 /i.test(command))).toBe(true);
+    expect(commands.some((command) => /^xadd sp:v1:\{throttle\}:wrong MAXLEN ~ 4096 /i.test(command))).toBe(
+      true,
+    );
     for (const key of await control.keys('*')) expect(await control.pttl(key)).toBeGreaterThan(0);
   });
+});
+
+it('a stream that others made long is read to a bound by a command, the newest first', async () => {
+  const left = await node();
+  left.guess();
+  await left.exchange.flush();
+  for (let round = 0; round < 100; round += 1) {
+    const pipeline = control.pipeline();
+    for (let index = 0; index < 100; index += 1) pipeline.xadd('sp:v1:{throttle}:wrong', '*', 'b', 'AAAA');
+    await pipeline.exec();
+  }
+  const commands = await bed.watch(() => left.exchange.readAll(() => undefined));
+  const reads = commands.filter((command) => /^xrevrange sp:v1:\{throttle\}:wrong/i.test(command));
+  expect(reads).toHaveLength(256);
+  expect(reads[0]).toMatch(/:wrong \+ - /);
 });
 
 describe('events', () => {
@@ -283,7 +300,7 @@ describe('events', () => {
   it('make the same counts in any order and any number', () => {
     const sent: ThrottleEvent[] = [];
     const exchange: ThrottleExchange = { send: (event) => sent.push(event), receive: () => undefined };
-    const one = new Throttle({ keys: keyRing(), now: clock.now, exchange });
+    const one = new Throttle({ keys: keyRing(), now: clock.now, monotonic: clock.monotonic, exchange });
     const guess = (account: string) =>
       one.wrong({ account, address: here }, { accountId: id, secret: generateAppPassword() });
     for (let attempt = 0; attempt < 30; attempt += 1) {
@@ -298,14 +315,14 @@ describe('events', () => {
         .entries.map(({ tag: of, ...entry }) => ({ ...entry, tag: of?.toString('hex') ?? '' }))
         .toSorted((a, b) => (a.tag + a.network < b.tag + b.network ? -1 : 1));
     for (const order of [sent, sent.toReversed(), [...sent, ...sent], [...sent.toReversed(), ...sent]]) {
-      const other = new Throttle({ keys: keyRing(), now: clock.now });
+      const other = new Throttle({ keys: keyRing(), now: clock.now, monotonic: clock.monotonic });
       for (const event of order) other.apply(event);
       expect(view(other)).toEqual(view(one));
     }
   });
 
   it('of a clock that runs ahead count for nothing', () => {
-    const throttle = new Throttle({ keys: keyRing(), now: clock.now });
+    const throttle = new Throttle({ keys: keyRing(), now: clock.now, monotonic: clock.monotonic });
     const event = all[0] as ThrottleEvent & { kind: 'wrong' };
     throttle.apply({ ...event, at: clock.now() + 2 * minute });
     throttle.apply({ ...event, at: clock.now() - 61 * minute });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { formatAppPassword, generateAppPassword } from '../../src/credentials/app-password.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type From, openBed, outcomeOf } from './bed.ts';
 
 // What happens to a site in a week, on a clock that the test moves, against the verifier and its database. In every one of
@@ -70,7 +71,7 @@ describe('S-19: simulated', () => {
         const account = await bed.account(`staff${index}@example.com`);
         const old = await bed.issue(account);
         const current = await bed.issue(account);
-        await bed.appPasswords.revoke(account.id, old.id, 'new phone');
+        await bed.appPasswords.revoke(account.id, old.id, 'new phone', tester);
         return { name: account.address, old: old.password, typed: guess(), current: current.password };
       }),
     );
@@ -131,7 +132,7 @@ describe('S-19: simulated', () => {
   ])('wire 52, 149: K-9 with an old app password %s, every 15 minutes for a week', async (_, isRevoked) => {
     const anna = await bed.account('anna@example.com');
     const old = await bed.issue(anna);
-    if (isRevoked) await bed.appPasswords.revoke(anna.id, old.id, 'lost');
+    if (isRevoked) await bed.appPasswords.revoke(anna.id, old.id, 'lost', tester);
     const secret = isRevoked ? old.password : guess();
     for (let poll = 0; poll < 7 * 96; poll += 1) {
       // PLAIN, then the LOGIN command.

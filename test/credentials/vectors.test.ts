@@ -54,12 +54,13 @@ describe('published vectors (S-38)', () => {
       scopes: 5,
       verifiedAt: 1_795_305_600_000,
       notAfter: null,
+      lapsesAt: null,
       feedSeq: 7,
       networks: '203.0.113.0/24',
       fence: '',
     });
     expect(record.toString('base64url')).toBe(
-      'AgAAAAH_7t3Mu6qZiHdmVUQzIhEAABEiM0RVZneImaq7zN3u_wUAAAGiAI10AP__________AAAAAAAAAAcADjIwMy4wLjExMy4wLzI0AACJRhTUm177rQAEPZ4VAuI5jgCrf0Z0Pwuy9MjAsgIJYg',
+      'AwAAAAH_7t3Mu6qZiHdmVUQzIhEAABEiM0RVZneImaq7zN3u_wUAAAGiAI10AP____________________8AAAAAAAAABwAOMjAzLjAuMTEzLjAvMjQAADF7kS7Yr5q-i0ZwZ8MVlBdkaOocC1rJ2dozjXkuNitF',
     );
   });
 
@@ -82,26 +83,41 @@ describe('published vectors (S-38)', () => {
   });
 
   it.each([
-    ['', '00000001a1dbe7e1d64057fa07610a27722136dac45e5b7e29f824f2ddd1d4fc0cc19cb1'],
+    ['', null, null, '00000001a1dbe7e1d64057fa07610a27722136dac45e5b7e29f824f2ddd1d4fc0cc19cb1'],
     [
       '{"from":["scan@example.com"],"messagesPerHour":20}',
+      null,
+      null,
       '000000015a6176d6093c3e48a7d88c871febfd683dc3422da8eabb18858f1bdc12dd432a',
     ],
-  ])('makes the row MAC, fenced with %j', (fence, encoded) => {
-    const mac = rowMac(keys, 'anna@example.com', {
-      id: row,
-      account_id: account,
-      scopes: 5,
-      networks: '',
-      not_after: null,
-      state: 'active',
-      pepper_version: 1,
-      selector: 8801,
-      phc: '$argon2id$v=19$m=12288,t=3,p=1$gIGCg4SFhoeIiYqLjI2Ojw$dzBihe/fKjhI8qqHFxt1A2YhB7Qmk6aX8lZgStOjGjM',
-      fence,
-    });
-    expect(mac.toString('hex')).toBe(encoded);
-  });
+    ['', 1_795_392_000_000, null, '00000001f59c722d0eda48e6f8e992266ecb788ab4a1f99e7d7840a0530777ca3b244833'],
+    ['', null, 7_776_000_000, '00000001889f9bfe31260b04248e011647a4ec5d2f2d8fb13dd852501555f6e4e94febdf'],
+    [
+      '{"maxBytes":1000}',
+      1_795_392_000_000,
+      7_776_000_000,
+      '000000018db04569b969b4dee2878172a5dcc5e2e8a339fc4c2a6ac59fb639062971c710',
+    ],
+  ])(
+    'makes the row MAC, fenced with %j, to be used by %j and every %j ms',
+    (fence, firstUseBy, maxIdleMs, encoded) => {
+      const mac = rowMac(keys, 'anna@example.com', {
+        id: row,
+        account_id: account,
+        scopes: 5,
+        networks: '',
+        not_after: null,
+        first_use_by: firstUseBy,
+        max_idle_ms: maxIdleMs,
+        state: 'active',
+        pepper_version: 1,
+        selector: 8801,
+        phc: '$argon2id$v=19$m=12288,t=3,p=1$gIGCg4SFhoeIiYqLjI2Ojw$dzBihe/fKjhI8qqHFxt1A2YhB7Qmk6aX8lZgStOjGjM',
+        fence,
+      });
+      expect(mac.toString('hex')).toBe(encoded);
+    },
+  );
 
   it('makes the revocation message', () => {
     expect(encodeNudge(keys, 7)).toBe('AAAAAAAAAAcAAAAB1T1te0tlY0aZaEEirB9pHVNPOi9F20qMIjWwC5L0mVE');

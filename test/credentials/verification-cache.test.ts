@@ -3,7 +3,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { Redis } from 'ioredis';
 import { generateAppPassword } from '../../src/credentials/app-password.ts';
 import type { CacheRecord } from '../../src/credentials/cache-record.ts';
+import { cacheKey } from '../../src/credentials/verification-cache.ts';
 import { Secret } from '../../src/secret.ts';
+import { tester } from '../support/journal.ts';
 import { type Bed, type BedOptions, Clock, openBed, outcomeOf } from './bed.ts';
 import { countingBytes, keyRing } from './keys.ts';
 import { openRedis, type RedisBed } from './redis-bed.ts';
@@ -87,7 +89,7 @@ describe('records in Redis', () => {
   it('S-26: a dump of a revoked record, restored, stays void; after a restart too', async () => {
     const { gateway, alice, id, password, key, next } = await warm();
     const dump = await redis.getBuffer(key);
-    await gateway.appPasswords.revoke(alice.id, id, 'lost');
+    await gateway.appPasswords.revoke(alice.id, id, 'lost', tester);
     await redis.set(key, dump ?? '');
     expect(outcomeOf(await gateway.login('alice', password))).toBe('revoked');
     const restarted = await next();
@@ -106,6 +108,22 @@ describe('records in Redis', () => {
       ],
     });
     expect(await sourceAt(await next({ keys: accept }), password)).toBe('redis');
+    await redis.flushall();
+    const { password: other, alice, key, next: later } = await warm();
+    const gone = keyRing({
+      mac: [
+        { id: 2, first: 0x99 },
+        { id: 1, first: 0, state: 'gone' },
+      ],
+    });
+    const without = await later({ keys: gone });
+    const salt = await without.database.selectFrom('cache_salt').select('salt').executeTakeFirstOrThrow();
+    // Put where a process with the new key looks for its own.
+    const secret = () => Secret.fromText(other.replaceAll(' ', ''));
+    const there = cacheKey(gone, 2, salt.salt, alice.id, secret()) ?? '';
+    await redis.copy(key, there);
+    expect(await without.cache.find(alice.id, secret())).toBeNull();
+    expect(await without.value('sallyport_cache_rejected_total', { reason: 'unknown-key' })).toBe(1);
   });
 });
 
@@ -171,6 +189,7 @@ describe('S-16: keys are functions of account and secret', () => {
       scopes: 1,
       verifiedAt: gateway.clock.now(),
       notAfter: null,
+      lapsesAt: null,
       feedSeq: 0,
       networks: '',
       fence: '',

@@ -3,26 +3,31 @@ import { WriteBehind } from '../../src/credentials/write-behind.ts';
 import { Clock } from './bed.ts';
 import { until } from './until.ts';
 
-function open(maxKeys = 1_000) {
+function open(maxKeys = 1_000, options: { readonly gate?: Promise<void> } = {}) {
   const clock = new Clock();
   const written: string[][] = [];
   const faults: number[] = [];
+  const lost: number[] = [];
+  const begun: number[] = [];
   let isDown = false;
   const behind = new WriteBehind<{ key: string; times: number }>({
     now: clock.now,
     write: async (facts) => {
+      begun.push(facts.length);
+      await options.gate;
       if (isDown) throw new Error('the database is away');
       written.push(facts.map(({ key, times }) => `${key} ${times}`));
     },
     merge: (earlier, later) => ({ ...later, times: earlier.times + later.times }),
     onFault: (_error, facts) => faults.push(facts),
+    onLost: (facts) => lost.push(facts),
     maxKeys,
   });
   const note = (key: string) => behind.note(key, { key, times: 1 });
   const down = (is: boolean) => {
     isDown = is;
   };
-  return { clock, behind, note, written, faults, down };
+  return { clock, behind, note, written, begun, faults, lost, down };
 }
 
 describe('what is written behind', () => {
@@ -70,6 +75,42 @@ describe('what is written behind', () => {
     for (let index = 0; index < 900; index += 1) note(`key ${index}`);
     await behind.stop();
     expect(faults).toEqual([200]);
+  });
+
+  it('after a failure keeps what there is room for, and counts the rest as lost', async () => {
+    const { promise: gate, resolve: fail } = Promise.withResolvers<void>();
+    const { behind, note, written, begun, faults, lost, down } = open(3, { gate });
+    down(true);
+    for (const key of ['a', 'b', 'c']) note(key);
+    // While they are written, others take two of the three places, and c comes again.
+    const stopping = behind.stop();
+    await until(() => begun.length === 1);
+    expect(['d', 'c', 'e'].map(note)).toEqual([true, true, true]);
+    fail();
+    await stopping;
+    expect([faults, lost]).toEqual([[3], [2]]);
+    down(false);
+    await behind.stop();
+    expect(written).toEqual([['d 1', 'c 2', 'e 1']]);
+  });
+
+  it('leaves no timer behind where it was stopped while it wrote', async () => {
+    const { promise: gate, resolve: goOn } = Promise.withResolvers<void>();
+    const { behind, note, begun, faults, down } = open(10, { gate });
+    down(true);
+    note('a');
+    await until(() => begun.length === 1);
+    const stopping = behind.stop();
+    goOn();
+    await stopping;
+    expect(faults).toEqual([1, 1]);
+    // Another one's first and second writing are further off than its timer would be.
+    const other = open();
+    other.note('a');
+    await until(() => other.written.length === 1);
+    other.note('b');
+    await until(() => other.written.length === 2);
+    expect(faults).toEqual([1, 1]);
   });
 
   it('comes in statements of bounded length', async () => {

@@ -4,6 +4,7 @@ import { loadKeyFile } from '../../src/credentials/key-file.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { listAccounts } from '../../src/store/accounts.ts';
 import { openStore } from '../store/open-store.ts';
+import { tester, testJournal } from '../support/journal.ts';
 import { rowGuard } from './row-guard.ts';
 
 // Run as a process of its own: DATABASE KEYFILE. Makes and revokes app passwords of the first account until it is killed,
@@ -17,7 +18,18 @@ const appPasswords = new AppPasswords({
   keys,
   passwordHash: new PasswordHash({ keys, argon2, now: Date.now }),
   revocations: null,
-  config: { appPasswords: { maxPerAccount: 40, defaultExpiryMs: null, cacheTtlMs: 0, argon2 } },
+  config: {
+    appPasswords: {
+      maxPerAccount: 40,
+      createdPerHour: 10,
+      defaultExpiryMs: null,
+      unusedAfterMs: null,
+      cacheTtlMs: 0,
+      keepEndedMs: 86_400_000,
+      argon2,
+    },
+  },
+  journal: testJournal(keys, Date.now),
   now: Date.now,
 });
 const [first] = await listAccounts(database, rowGuard(keys));
@@ -30,9 +42,11 @@ for (;;) {
     networks: [],
     expiresInMs: undefined,
     createdBy: 'test',
+    actor: tester,
+    isByOperator: true,
   });
   if (made.kind !== 'created') throw new Error(made.kind);
-  await appPasswords.revoke(first.account.id, made.id, 'test');
+  await appPasswords.revoke(first.account.id, made.id, 'test', tester);
   process.stdout.write(`${made.id.toString('hex')}\n`);
   await sleep(2);
 }
