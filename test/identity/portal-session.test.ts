@@ -50,6 +50,18 @@ describe('portal sessions', () => {
     expect(await sessions.find('full', third?.token ?? '')).toMatchObject({ level: 'stepped-up' });
   });
 
+  it('S-69: a clock set back by hours ends a session instead of prolonging it', async () => {
+    const { token } = await full();
+    clock.step(-30 * seconds);
+    expect(await sessions.find('full', token)).not.toBeNull();
+    clock.step(-3 * hours);
+    expect(await sessions.find('full', token)).toBeNull();
+    clock.step(3 * hours);
+    expect(await sessions.find('full', token)).toBeNull();
+    const next = await full();
+    expect(await sessions.find('full', next.token)).toMatchObject({ level: 'stepped-up' });
+  });
+
   it('steps up once from one session', async () => {
     const { session } = await sessions.startFirstFactor(alice);
     const both = await Promise.all([sessions.stepUp(session), sessions.stepUp(session)]);
@@ -133,12 +145,13 @@ describe('portal sessions', () => {
     expect(await sessions.find('full', token)).toBeNull();
   });
 
-  it('ends the others and itself when told', async () => {
+  it('ends by itself, or with the others, when told', async () => {
     const [mine, other] = [await full(), await full()];
-    await sessions.endOthers(mine.session);
-    expect(await sessions.find('full', other.token)).toBeNull();
     await sessions.end(mine.session);
     expect(await sessions.find('full', mine.token)).toBeNull();
+    expect(await sessions.find('full', other.token)).not.toBeNull();
+    await sessions.endAll(mine.session);
+    expect(await sessions.find('full', other.token)).toBeNull();
   });
 
   it('knows its own form token only', async () => {

@@ -1,58 +1,43 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { generate } from 'otplib';
-import { SealBox } from '../../src/credentials/seal.ts';
-import { type FirstFactorSession, PortalSessions } from '../../src/identity/portal-session.ts';
-import { TotpFactors } from '../../src/identity/second-factor/totp.ts';
-import { createAccount } from '../../src/store/accounts.ts';
-import { type Database, migrate, openDatabase } from '../../src/store/database.ts';
+import type { FirstFactorSession } from '../../src/identity/portal-session.ts';
+import type { AuthenticatorApps } from '../../src/identity/second-factor/totp.ts';
+import type { Database } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
-import { keyRing } from '../credentials/keys.ts';
-import { rowGuard } from '../credentials/row-guard.ts';
-import { Clock, days, hours, minutes, seconds } from './clock.ts';
+import { type Clock, days, hours, minutes, seconds } from './clock.ts';
+import { codeOf as codeAt, type FactorBed, openFactorBed, peer, wrongCodeOf } from './factor-bed.ts';
 
 describe('authenticator app', () => {
-  const guard = rowGuard();
+  let bed: FactorBed;
   let clock: Clock;
   let database: Database;
-  let factors: TotpFactors;
-  let sessions: PortalSessions;
+  let factors: AuthenticatorApps;
   let alice: Account;
 
   beforeEach(async () => {
-    clock = new Clock();
-    database = openDatabase(':memory:');
-    await migrate(database);
-    const sealBox = new SealBox(keyRing());
-    factors = new TotpFactors({ database, guard, sealBox, now: clock.now, issuer: 'mail.example.com' });
-    sessions = new PortalSessions({ database, guard, now: clock.now });
-    alice = (await createAccount(database, guard, 'alice@example.com', clock.now())).account;
+    bed = await openFactorBed();
+    ({ clock, database } = bed);
+    factors = bed.factors.apps;
+    alice = await bed.account();
   });
   afterEach(async () => {
-    await database.destroy();
+    await bed.close();
   });
 
-  const signIn = async (account = alice): Promise<FirstFactorSession> =>
-    (await sessions.startFirstFactor(account)).session;
+  const signIn = async (account = alice): Promise<FirstFactorSession> => await bed.signIn(account);
   const codeOf = async (key: string, shiftMs = 0): Promise<string> =>
-    await generate({ secret: key, epoch: Math.floor((clock.now() + shiftMs) / 1_000) });
+    await codeAt(key, clock.now() + shiftMs);
+  const wrongCode = async (key: string): Promise<string> => await wrongCodeOf(key, clock.now());
+  const stateOf = async (account: Account) => await bed.factors.stateOf(account);
   const begin = async (session: FirstFactorSession): Promise<string> => {
     await factors.begin(session);
     const pending = await factors.pending(session);
     if (pending === null) throw new Error('nothing was begun');
     return pending.key;
   };
-  const enroll = async (): Promise<string> => {
-    const session = await signIn();
-    const key = await begin(session);
-    expect(await factors.confirm(session, await codeOf(key))).toBe('confirmed');
-    clock.advance(minutes);
-    return key;
-  };
-  /** Six digits that no step of the window has. */
-  const wrongCode = async (key: string): Promise<string> => {
-    const right = await Promise.all([-30, 0, 30].map((shift) => codeOf(key, shift * seconds)));
-    return ['000000', '111111', '222222', '333333'].find((code) => !right.includes(code)) ?? '';
-  };
+  const confirm = async (session: FirstFactorSession, code: string) =>
+    await factors.confirm(session, peer, code);
+  const enroll = async (): Promise<string> => await bed.enroll(alice);
 
   it('agrees with the vectors of RFC 6238', async () => {
     // The published seed is "12345678901234567890", here in base32.
@@ -76,16 +61,16 @@ describe('authenticator app', () => {
     const session = await signIn();
     const key = await begin(session);
     const code = await codeOf(key);
-    expect(await factors.confirm(session, code)).toBe('confirmed');
+    expect(await confirm(session, code)).toBe('added');
     expect(await factors.check(alice, code)).toEqual({ kind: 'used' });
   });
 
   it('never shows a confirmed seed again', async () => {
     const session = await signIn();
     const key = await begin(session);
-    await factors.confirm(session, await codeOf(key));
+    await confirm(session, await codeOf(key));
     expect(await factors.pending(session)).toBeNull();
-    expect(await factors.stateOf(alice)).toBe('active');
+    expect(await stateOf(alice)).toBe('active');
   });
 
   it('lets an unfinished enrollment die after ten minutes', async () => {
@@ -93,8 +78,8 @@ describe('authenticator app', () => {
     const key = await begin(session);
     clock.advance(10 * minutes);
     expect(await factors.pending(session)).toBeNull();
-    expect(await factors.confirm(session, await codeOf(key))).toBe('gone');
-    expect(await factors.stateOf(alice)).toBe('none');
+    expect(await confirm(session, await codeOf(key))).toBe('gone');
+    expect(await stateOf(alice)).toBe('none');
   });
 
   it('shows nobody the seed of another session', async () => {
@@ -112,8 +97,8 @@ describe('authenticator app', () => {
         return { session, code: await codeOf(await begin(session)) };
       }),
     );
-    const outcomes = await Promise.all(all.map(({ session, code }) => factors.confirm(session, code)));
-    expect(outcomes.filter((outcome) => outcome === 'confirmed')).toHaveLength(1);
+    const outcomes = await Promise.all(all.map(({ session, code }) => confirm(session, code)));
+    expect(outcomes.filter((outcome) => outcome === 'added')).toHaveLength(1);
     expect(await database.selectFrom('second_factor').selectAll().execute()).toHaveLength(1);
   });
 
@@ -173,10 +158,10 @@ describe('authenticator app', () => {
   it('leaves other accounts alone', async () => {
     const wrong = await wrongCode(await enroll());
     for (let guess = 0; guess < 6; guess += 1) await factors.check(alice, wrong);
-    const bob = (await createAccount(database, guard, 'bob@example.com', clock.now())).account;
+    const bob = await bed.account('bob@example.com');
     const session = await signIn(bob);
     const key = await begin(session);
-    await factors.confirm(session, await codeOf(key));
+    await confirm(session, await codeOf(key));
     clock.advance(minutes);
     expect(await factors.check(bob, await codeOf(key))).toEqual({ kind: 'right' });
   });
@@ -200,7 +185,7 @@ describe('authenticator app', () => {
     for (let day = 0; day < 5; day += 1) {
       for (let round = 0; round < 4; round += 1) {
         const wrong = await wrongCode(key);
-        for (let guess = 0; guess < 5 && (await factors.stateOf(alice)) === 'active'; guess += 1) {
+        for (let guess = 0; guess < 5 && (await stateOf(alice)) === 'active'; guess += 1) {
           await factors.check(alice, wrong);
           guesses += 1;
         }
@@ -209,20 +194,20 @@ describe('authenticator app', () => {
       clock.advance(days);
     }
     expect(guesses).toBe(50);
-    expect(await factors.stateOf(alice)).toBe('disabled');
+    expect(await stateOf(alice)).toBe('disabled');
     expect(await factors.check(alice, await codeOf(key))).toEqual({ kind: 'disabled' });
     // And nobody may enroll another one in its place.
     const session = await signIn();
-    expect(await factors.confirm(session, await codeOf(await begin(session)))).toBe('gone');
+    expect(await confirm(session, await codeOf(await begin(session)))).toBe('gone');
   });
 
   it('disables the factor at a hundred wrong guesses in thirty days, whatever was right between', async () => {
     const key = await enroll();
     let wrongs = 0;
-    for (let day = 0; day < 12 && (await factors.stateOf(alice)) === 'active'; day += 1) {
+    for (let day = 0; day < 12 && (await stateOf(alice)) === 'active'; day += 1) {
       for (let round = 0; round < 2; round += 1) {
         const wrong = await wrongCode(key);
-        for (let guess = 0; guess < 4 && (await factors.stateOf(alice)) === 'active'; guess += 1) {
+        for (let guess = 0; guess < 4 && (await stateOf(alice)) === 'active'; guess += 1) {
           await factors.check(alice, wrong);
           wrongs += 1;
         }
@@ -231,17 +216,17 @@ describe('authenticator app', () => {
       }
       clock.advance(days);
     }
-    expect(await factors.stateOf(alice)).toBe('active');
-    for (let day = 0; day < 5 && (await factors.stateOf(alice)) === 'active'; day += 1) {
+    expect(await stateOf(alice)).toBe('active');
+    for (let day = 0; day < 5 && (await stateOf(alice)) === 'active'; day += 1) {
       const wrong = await wrongCode(key);
-      for (let guess = 0; guess < 5 && (await factors.stateOf(alice)) === 'active'; guess += 1) {
+      for (let guess = 0; guess < 5 && (await stateOf(alice)) === 'active'; guess += 1) {
         await factors.check(alice, wrong);
         wrongs += 1;
       }
       await factors.check(alice, await codeOf(key));
       clock.advance(days);
     }
-    expect(await factors.stateOf(alice)).toBe('disabled');
+    expect(await stateOf(alice)).toBe('disabled');
     expect(wrongs).toBe(100);
   });
 });

@@ -5,6 +5,7 @@ import type { Backend, Config } from '../../config/schema.ts';
 import { canonicalName } from '../../credentials/account-name.ts';
 import { parseAppPassword } from '../../credentials/app-password.ts';
 import { isDeniedMailbox } from '../../credentials/denied-mailbox.ts';
+import type { Journal } from '../../credentials/journal.ts';
 import { widerNetworkOf } from '../../credentials/network.ts';
 import { type Logger, printable } from '../../observability/logger.ts';
 import type { Secret } from '../../secret.ts';
@@ -45,6 +46,7 @@ export class ImapSignIn {
   readonly #backends: ReadonlyMap<string, SignInBackend>;
   readonly #database: Database;
   readonly #guard: RowGuard;
+  readonly #journal: Journal;
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #throttle: SignInThrottle;
@@ -54,17 +56,23 @@ export class ImapSignIn {
     readonly upstreams: ReadonlyMap<string, SignInBackend>;
     readonly database: Database;
     readonly guard: RowGuard;
+    readonly journal: Journal;
     readonly logger: Logger;
     readonly now: () => number;
+    /** Left out where nobody sets `now`. */
+    readonly monotonic?: () => number;
     readonly throttle?: SignInThrottle;
   }) {
     this.#config = parts.config;
     this.#backends = parts.upstreams;
     this.#database = parts.database;
     this.#guard = parts.guard;
+    this.#journal = parts.journal;
     this.#logger = parts.logger;
     this.#now = parts.now;
-    this.#throttle = parts.throttle ?? new SignInThrottle({ now: parts.now });
+    const { now, monotonic = now } = parts;
+    const { signIn: limits } = parts.config.throttle;
+    this.#throttle = parts.throttle ?? new SignInThrottle({ now, monotonic, limits });
   }
 
   /**
@@ -93,6 +101,8 @@ export class ImapSignIn {
     );
     if (attempt.kind === 'throttled') return attempt;
     if (name === null || !Object.hasOwn(this.#config.domains, name.domain)) return { kind: 'wrong' };
+    // What people there type is the password of their identity provider, and not for any backend to see.
+    if (this.#config.domains[name.domain]?.signIn.method !== 'imap') return { kind: 'wrong' };
     const upstream = this.#backends.get(this.#config.domains[name.domain]?.backend ?? '');
     if (upstream === undefined) throw new Error(`domain ${name.domain} has no backend`);
     if (!isForwardable(password) || isDeniedMailbox(upstream.backend, name)) return { kind: 'wrong' };
@@ -115,7 +125,7 @@ export class ImapSignIn {
   ): Promise<SignInResult> {
     const answer = await this.#ask(upstream, address, password, peer);
     if (answer === 'wrong') return { kind: 'wrong' };
-    const account = answer === 'unavailable' ? null : await this.#accountOf(address);
+    const account = answer === 'unavailable' ? null : await this.#accountOf(address, peer);
     if (account === null) {
       attempt.undecided();
       return { kind: 'unavailable' };
@@ -127,11 +137,21 @@ export class ImapSignIn {
   }
 
   /** null: its row is not as the gateway wrote it. */
-  async #accountOf(address: string): Promise<Account | null> {
+  async #accountOf(address: string, peer: Peer): Promise<Account | null> {
     try {
       const existing = await findAccount(this.#database, this.#guard, address);
       if (existing !== null) return existing;
-      const { account, created } = await createAccount(this.#database, this.#guard, address, this.#now());
+      const { account, created } = await this.#database.transaction().execute(async (transaction) => {
+        const outcome = await createAccount(transaction, this.#guard, address, this.#now());
+        if (outcome.created) {
+          await this.#journal.record(transaction, {
+            account: outcome.account,
+            actor: { kind: 'person', address: peer.address },
+            event: { action: 'account.created' },
+          });
+        }
+        return outcome;
+      });
       if (created)
         this.#logger.info({ event: 'account-created', account: address }, 'account made at first sign-in');
       return account;

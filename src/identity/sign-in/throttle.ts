@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { ClockSteps, type Clocks } from '../../credentials/clock-steps.ts';
 
 // requirements 4.3, S-73: the portal must not lock people out of the backend's directory, nor be a faster way to guess.
 
@@ -6,11 +7,22 @@ const quarterMs = 15 * 60_000;
 const hourMs = 3_600_000;
 /** At the /24 or /48 around a network every number counts eightfold. */
 const widerFactor = 8;
-/** Wrong answers within the window, from which on the next attempt waits. */
-const accountLimit = { windowMs: quarterMs, wrong: 5 };
-const networkLimit = { windowMs: hourMs, wrong: 20 };
-/** Wrong passwords of one account that reach the backend in an hour, whoever sends them. */
-const accountWrongPerHour = 10;
+
+export interface SignInLimits {
+  /** Wrong answers of an account in 15 minutes, from which on the next attempt waits. */
+  readonly accountWrong: number;
+  /** The same of a network in an hour. */
+  readonly networkWrong: number;
+  /** Wrong passwords of one account that reach the backend in an hour, whoever sends them. */
+  readonly backendWrong: number;
+}
+
+export const defaultSignInLimits: SignInLimits = { accountWrong: 5, networkWrong: 20, backendWrong: 10 };
+
+interface Limit {
+  readonly windowMs: number;
+  readonly wrong: number;
+}
 const firstWaitMs = 30_000;
 const longestWaitMs = hourMs;
 /** Names and networks are chosen by whoever comes: the table stays this small whatever arrives. */
@@ -18,7 +30,7 @@ const keysKept = 50_000;
 
 interface Record {
   /** Attempts of the last hour that were wrong or are not answered yet. */
-  times: number[];
+  times: { at: number }[];
   strikes: number;
   blockedUntil: number;
 }
@@ -34,12 +46,16 @@ export interface Attempt {
 
 /** Counts sign-ins in this process, in a table of fixed size. Nothing here ever locks an account for mail. */
 export class SignInThrottle {
-  readonly #now: () => number;
+  readonly #clock: () => number;
+  readonly #steps: ClockSteps;
+  readonly #limits: SignInLimits;
   readonly #accounts = new LRUCache<string, Record>({ max: keysKept });
   readonly #networks = new LRUCache<string, Record>({ max: keysKept });
 
-  constructor(parts: { readonly now: () => number }) {
-    this.#now = parts.now;
+  constructor(parts: Clocks & { readonly limits?: Partial<SignInLimits> }) {
+    this.#clock = parts.now;
+    this.#steps = new ClockSteps(parts);
+    this.#limits = { ...defaultSignInLimits, ...parts.limits };
   }
 
   /** `networks` null: the peer is a web proxy and says nothing about the person. */
@@ -48,16 +64,21 @@ export class SignInThrottle {
     networks: { readonly own: string; readonly wider: string } | null,
   ): Attempt | { readonly kind: 'throttled'; readonly until: number } {
     const now = this.#now();
-    const places = [{ record: recordOf(this.#accounts, account, now), limit: accountLimit }];
+    const { accountWrong, networkWrong, backendWrong } = this.#limits;
+    const ofAccount = { windowMs: quarterMs, wrong: accountWrong };
+    const places = [{ record: recordOf(this.#accounts, account, now), limit: ofAccount }];
     if (networks !== null) {
       const { own, wider } = networks;
-      const widerLimit = { ...networkLimit, wrong: networkLimit.wrong * widerFactor };
-      places.push({ record: recordOf(this.#networks, own, now), limit: networkLimit });
-      places.push({ record: recordOf(this.#networks, wider, now), limit: widerLimit });
+      const limit = { windowMs: hourMs, wrong: networkWrong };
+      const around = { windowMs: hourMs, wrong: networkWrong * widerFactor };
+      places.push({ record: recordOf(this.#networks, own, now), limit });
+      places.push({ record: recordOf(this.#networks, wider, now), limit: around });
     }
     const until = Math.max(...places.map(({ record }) => record.blockedUntil));
     if (until > now) return { kind: 'throttled', until };
-    const undo = places.map(({ record, limit }, index) => count(record, limit, now, index === 0));
+    const undo = places.map(({ record, limit }, index) =>
+      count(record, limit, now, index === 0 ? backendWrong : null),
+    );
     return {
       kind: 'allowed',
       succeeded: () => {
@@ -69,30 +90,43 @@ export class SignInThrottle {
       },
     };
   }
+
+  /** After the clock was set all is as old as before: set back by hours it must keep nobody out for hours. */
+  #now(): number {
+    const step = this.#steps.take();
+    if (step !== 0) {
+      for (const record of [...this.#accounts.values(), ...this.#networks.values()]) {
+        for (const time of record.times) time.at += step;
+        if (record.blockedUntil > 0) record.blockedUntil += step;
+      }
+    }
+    return this.#clock();
+  }
 }
 
 function recordOf(table: LRUCache<string, Record>, key: string, now: number): Record {
   const record = table.get(key) ?? { times: [], strikes: 0, blockedUntil: 0 };
-  record.times = record.times.filter((time) => time > now - hourMs);
+  record.times = record.times.filter(({ at }) => at > now - hourMs);
   if (record.times.length === 0) record.strikes = 0;
   table.set(key, record);
   return record;
 }
 
 /** Enters an attempt and blocks the next one where a limit is reached. Answers how to take it back. */
-function count(record: Record, limit: typeof accountLimit, now: number, isAccount: boolean): () => void {
+function count(record: Record, limit: Limit, now: number, mostPerHour: number | null): () => void {
   const before = { strikes: record.strikes, blockedUntil: record.blockedUntil };
-  record.times.push(now);
-  const recent = record.times.filter((time) => time > now - limit.windowMs);
+  const own = { at: now };
+  record.times.push(own);
+  const recent = record.times.filter(({ at }) => at > now - limit.windowMs);
   if (recent.length >= limit.wrong) {
     record.blockedUntil = now + Math.min(longestWaitMs, firstWaitMs * 2 ** record.strikes);
     record.strikes += 1;
   }
-  const oldest = record.times.at(-accountWrongPerHour);
-  if (isAccount && oldest !== undefined) record.blockedUntil = Math.max(record.blockedUntil, oldest + hourMs);
+  const oldest = mostPerHour === null ? undefined : record.times.at(-mostPerHour);
+  if (oldest !== undefined) record.blockedUntil = Math.max(record.blockedUntil, oldest.at + hourMs);
   const after = record.blockedUntil;
   return () => {
-    const index = record.times.indexOf(now);
+    const index = record.times.indexOf(own);
     if (index !== -1) record.times.splice(index, 1);
     if (record.blockedUntil === after) Object.assign(record, before);
   };
