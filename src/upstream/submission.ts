@@ -33,6 +33,24 @@ export async function openSubmission(
   });
 }
 
+/**
+ * As {@link openSubmission}, for a message of the gateway's own about the account of the mailbox, which nobody has logged in
+ * to: nothing that a client says goes over it.
+ */
+export async function openOwnSubmission(
+  upstream: Upstream,
+  mailbox: string,
+  options: Omit<SubmissionOptions, 'peer'>,
+): Promise<SubmissionLink> {
+  const { backend } = upstream;
+  return await openLink(upstream, options, {
+    hostname: options.hostname,
+    startTls: backend.smtp.tls === 'starttls',
+    login: { authzid: mailbox, authcid: backend.login.user, password: upstream.password },
+    peer: null,
+  });
+}
+
 /** Asks the backend's submission port what it offers, logs nobody in and leaves. Rejects as {@link openSubmission} does. */
 export async function probeSubmission(
   upstream: Upstream,
