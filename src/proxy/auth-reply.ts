@@ -57,8 +57,10 @@ export function createAuthReplies(parts: {
   function oncePerHour(text: string, at: { name: string; network: string }): string | null {
     const key = `${at.network} ${at.name.slice(0, 254)}`;
     const last = alerted.get(key);
-    if (last !== undefined && parts.now() - last < alertEveryMs) return null;
-    alerted.set(key, parts.now());
+    const now = parts.now();
+    // In the future: the clock was set back since.
+    if (last !== undefined && last <= now && now - last < alertEveryMs) return null;
+    alerted.set(key, now);
     return text;
   }
 
@@ -160,6 +162,7 @@ function rejected(reason: RejectionReason, url: string, alert: (text: string) =>
     case 'one-letter-wrong':
     case 'wrong':
     case 'revoked':
+    case 'paused':
     case 'account-disabled':
       // One text for all of them, or the reply tells which accounts exist (RFC 5530 5).
       return {

@@ -31,6 +31,7 @@ export interface ListenerParts {
   /** The others are those of the configuration's defaults where left out. */
   readonly handshakesPerSecond?: number;
   readonly handshakeBurst?: number;
+  readonly unfinishedHandshakesPerNetwork?: number;
   /** Whoever they are from; more are closed unheard. */
   readonly connections?: number;
   readonly logger: Logger;
@@ -97,8 +98,12 @@ class AcceptingPort {
 
   constructor(parts: ListenerParts) {
     this.#parts = parts;
-    const { connectionsPerNetwork, handshakesPerSecond = 20, handshakeBurst = 60, now = Date.now } = parts;
-    this.#admission = new Admission({ connectionsPerNetwork, handshakesPerSecond, handshakeBurst }, now);
+    const { connectionsPerNetwork, now = Date.now } = parts;
+    const { handshakesPerSecond = 20, handshakeBurst = 60, unfinishedHandshakesPerNetwork = 50 } = parts;
+    this.#admission = new Admission(
+      { connectionsPerNetwork, handshakesPerSecond, handshakeBurst, unfinishedHandshakesPerNetwork },
+      now,
+    );
     this.#handshakes = new TlsHandshakes(parts.protocol, parts.tls, parts.logger);
     this.#balancers = (parts.proxyProtocolFrom ?? []).map(requiredCidr);
     this.#security = parts.tls.isLegacy ? 'legacy-tls' : 'tls';

@@ -206,6 +206,7 @@ function turnAway(parts: DoorParts, order: LoginOrder<UpstreamLink>, reason: Rea
 const namesAccount: ReadonlySet<string> = new Set([
   'wrong',
   'revoked',
+  'paused',
   'expired',
   'wrong-protocol',
   'wrong-security',

@@ -1,4 +1,4 @@
-import type { SessionDirectory, SessionFilter, SessionView } from '../credentials/session-directory.ts';
+import type { LocalSessions, SessionFilter, SessionView } from '../credentials/session-directory.ts';
 import type { Protocol } from '../credentials/verdict.ts';
 import type { VerifiedLogin } from '../credentials/verifier.ts';
 
@@ -21,7 +21,7 @@ export interface Session {
 export type Admission = 'admitted' | 'too-many';
 
 /** Every live session of this process, under its id, its credential and its account. */
-export class SessionRegistry implements SessionDirectory {
+export class SessionRegistry implements LocalSessions {
   readonly #byId = new Map<string, Session>();
   readonly #byCredential = new Map<string, Set<Session>>();
   readonly #byAccount = new Map<string, Set<Session>>();
@@ -86,6 +86,14 @@ export class SessionRegistry implements SessionDirectory {
       case 'session': {
         const session = this.#byId.get(filter.session);
         return session === undefined ? [] : [session];
+      }
+      case 'owner': {
+        const own = [...(this.#byAccount.get(filter.accountId) ?? [])];
+        return own.filter(
+          ({ id, login }) =>
+            (filter.session ?? id) === id &&
+            (filter.credential ?? login.credentialId.toString('hex')) === login.credentialId.toString('hex'),
+        );
       }
       default:
         return filter satisfies never;

@@ -25,6 +25,7 @@ describe('the table from verdict to reply (wire 48, 82)', () => {
     ['unknown account', rejected('unknown-account'), plain, 'rejected', 'counts'],
     ['malformed name', rejected('malformed-name'), plain, 'rejected', 'counts'],
     ['revoked', rejected('revoked'), plain, 'rejected', 'counts'],
+    ['paused', rejected('paused'), plain, 'rejected', 'counts'],
     ['account disabled', rejected('account-disabled'), plain, 'rejected', 'counts'],
     ['revoked between check and session', { kind: 'revoked-meanwhile' }, plain, 'rejected', 'counts'],
     ['main password, app password required', rejected('not-an-app-password'), required, 'rejected', 'counts'],

@@ -17,6 +17,7 @@ import { type Listener, listen } from '../../src/proxy/listener.ts';
 import { SessionRegistry } from '../../src/proxy/session-registry.ts';
 import { Secret } from '../../src/secret.ts';
 import { type Bed, openBed } from '../credentials/bed.ts';
+import { tester } from '../support/journal.ts';
 
 const temporary = 'NO [UNAVAILABLE] Temporary authentication failure.';
 let certificates: ThrowAwayCertificates;
@@ -369,7 +370,7 @@ describe('revocation', () => {
     await client.say(logInLine());
     const ended = once(backend.sockets[0] as Socket, 'end');
     const [account] = await bed.database.selectFrom('account').selectAll().execute();
-    await bed.appPasswords.revoke(account?.id as Buffer, credentialId, 'lost');
+    await bed.appPasswords.revoke(account?.id as Buffer, credentialId, 'lost', tester);
     expect(await client.line()).toBe('<closed>');
     await ended;
     expect(registry.size).toBe(0);
@@ -384,7 +385,7 @@ describe('revocation', () => {
     client.socket.write(`${logInLine()}\r\n`);
     while (backend.received.length === 0) await new Promise(setImmediate);
     const [account] = await bed.database.selectFrom('account').selectAll().execute();
-    await bed.appPasswords.revoke(account?.id as Buffer, credentialId, 'lost');
+    await bed.appPasswords.revoke(account?.id as Buffer, credentialId, 'lost', tester);
     release();
     expect(await client.line()).toBe('a NO [AUTHENTICATIONFAILED] Authentication failed.');
     expect(registry.size).toBe(0);

@@ -185,7 +185,14 @@ describe('the login log', () => {
     const { clock, metrics, database } = bed;
     const limits = bed.config.loginLog;
     const logger = createLogger('silent');
-    const loginLog = new LoginLog({ database, logger, metrics, now: clock.now, limits });
+    const loginLog = new LoginLog({
+      database,
+      logger,
+      metrics,
+      now: clock.now,
+      monotonic: clock.now,
+      limits,
+    });
     await logIn({ ...parts, loginLog }, { ...order(opened), client: 'K-9\u0007', ...change }, answer);
     await loginLog.stop();
     const rows = await database.selectFrom('login_event').selectAll().execute();

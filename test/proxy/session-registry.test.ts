@@ -57,6 +57,7 @@ function sessionOf(id: string, login: VerifiedLogin): LiveSession {
   return session;
 }
 
+const owner = ({ accountId }: VerifiedLogin) => accountId.toString('hex');
 const ids = (sessions: readonly { readonly id: string }[]) => sessions.map(({ id }) => id);
 const hex = (login: VerifiedLogin) => login.credentialId.toString('hex');
 
@@ -100,6 +101,23 @@ describe('sessions are found and ended', () => {
     ['id', () => ({ by: 'session', session: 's1' }) as const, ['s1']],
     ['an account without any', () => ({ by: 'account', account: 'joe@example.org' }) as const, []],
     ['an id without any', () => ({ by: 'session', session: 'p' }) as const, []],
+    ['owner', () => ({ by: 'owner', accountId: owner(phone), session: null }) as const, ['p1', 'p2', 's1']],
+    [
+      'owner and app password',
+      () => ({ by: 'owner', accountId: owner(phone), session: null, credential: hex(scanner) }) as const,
+      ['s1'],
+    ],
+    ['owner and id', () => ({ by: 'owner', accountId: owner(phone), session: 'p2' }) as const, ['p2']],
+    [
+      'owner and the id of another',
+      () => ({ by: 'owner', accountId: owner(phone), session: 'a1' }) as const,
+      [],
+    ],
+    [
+      'owner and the app password of another',
+      () => ({ by: 'owner', accountId: owner(phone), session: null, credential: hex(anna) }) as const,
+      [],
+    ],
   ])('by %s', (_, filter, expected) => {
     expect(ids(registry.list(filter()))).toEqual(expected);
     expect(registry.end(filter(), 'by the operator')).toBe(expected.length);

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { storeSilent } from '../../src/credentials/stored-proof.ts';
+import { tester } from '../support/journal.ts';
 import { openSmtpBed, plain, type SmtpBed, type SmtpBedOptions, until } from './smtp-bed.ts';
 
 const beds: SmtpBed[] = [];
@@ -352,7 +353,7 @@ describe('AUTH', () => {
     const gateway = await bed({ isDeaf });
     const { credentials, sink, alice, credentialId } = gateway;
     sink.answer = async (command) => {
-      if (command === 'AUTH') await credentials.appPasswords.revoke(alice.id, credentialId, 'test');
+      if (command === 'AUTH') await credentials.appPasswords.revoke(alice.id, credentialId, 'test', tester);
       return null;
     };
     const client = await gateway.connect();

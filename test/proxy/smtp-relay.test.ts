@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { tester } from '../support/journal.ts';
 import { type Client, openSmtpBed, type SmtpBed, type SmtpBedOptions, until } from './smtp-bed.ts';
 import type { SinkAnswer } from './smtp-sink.ts';
 
@@ -394,7 +395,12 @@ describe('a session that is ended', () => {
     client.send('half a message\r\n');
     const [session] = gateway.sink.sessions;
     await until(() => session?.unfinished !== '', 'half a message at the backend');
-    await gateway.credentials.appPasswords.revoke(gateway.alice.id, gateway.credentialId, 'lost phone');
+    await gateway.credentials.appPasswords.revoke(
+      gateway.alice.id,
+      gateway.credentialId,
+      'lost phone',
+      tester,
+    );
     client.send('the rest\r\n.\r\n');
     expect(await client.rest()).toBe('421 4.7.0 Session ended');
     await until(() => gateway.sink.open === 0, 'backend connection over');
@@ -409,7 +415,7 @@ describe('a session that is ended', () => {
     await openMessage(client);
     client.socket.pause();
     const { appPasswords } = gateway.credentials;
-    await appPasswords.revoke(gateway.alice.id, gateway.credentialId, 'lost phone');
+    await appPasswords.revoke(gateway.alice.id, gateway.credentialId, 'lost phone', tester);
     await until(() => gateway.sink.open === 0, 'backend connection over', 1_000);
     client.socket.resume();
     expect(await client.rest()).toBe('421 4.7.0 Session ended');
@@ -418,7 +424,12 @@ describe('a session that is ended', () => {
   it('between transactions closes at once', async () => {
     const gateway = await bed();
     const client = await gateway.logIn();
-    await gateway.credentials.appPasswords.revoke(gateway.alice.id, gateway.credentialId, 'lost phone');
+    await gateway.credentials.appPasswords.revoke(
+      gateway.alice.id,
+      gateway.credentialId,
+      'lost phone',
+      tester,
+    );
     expect(await client.rest()).toBe('421 4.7.0 Session ended');
     await until(() => gateway.sink.open === 0, 'backend connection over');
   });

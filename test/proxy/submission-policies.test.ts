@@ -4,6 +4,7 @@ import { SendCounters } from '../../src/credentials/send-counters.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createSubmissionPolicies } from '../../src/proxy/smtp/submission-policies.ts';
 import { type StartTimer, SubmissionSlots } from '../../src/proxy/smtp/submission-slots.ts';
+import { tester } from '../support/journal.ts';
 import { openSmtpBed, plain, type SmtpBed, until } from './smtp-bed.ts';
 
 const alice = 'alice@example.com';
@@ -33,7 +34,12 @@ async function open({ policy = 'envelope', fence = {}, concurrent = 10 }: Setup 
       return createSubmissionPolicies({
         domains: { ...config.domains, 'example.com': { ...domain, senderPolicy: policy } },
         aliases: () => new Map([[alice, new Set(['info@example.com'])]]),
-        counters: new SendCounters({ redis: null, now: clock.now, logger: createLogger('silent') }),
+        counters: new SendCounters({
+          redis: null,
+          now: clock.now,
+          monotonic: clock.now,
+          logger: createLogger('silent'),
+        }),
         slots,
       });
     },
@@ -217,7 +223,7 @@ describe('S-58: the fence of an app password, at the door', () => {
     await client.ask('DATA');
     client.send(`${message(alice)}\r\n`);
     const change = { fence: { recipientDomains: ['example.net'] } };
-    const { kind } = await bed.credentials.appPasswords.update(bed.alice.id, id, change, 'changed');
+    const { kind } = await bed.credentials.appPasswords.update(bed.alice.id, id, change, 'changed', tester);
     expect(kind).toBe('updated');
     expect(await client.reply()).toMatch(/^421 /);
     await until(() => slots.size === 0, 'released');

@@ -6,10 +6,10 @@ export interface AdmissionLimits {
   readonly connectionsPerNetwork: number;
   readonly handshakesPerSecond: number;
   readonly handshakeBurst: number;
+  /** They cost CPU and need no credential (S-12). */
+  readonly unfinishedHandshakesPerNetwork: number;
 }
 
-/** Handshakes under way per network; they cost CPU and need no credential (S-12). */
-const handshakesPerNetwork = 50;
 /** Connections of a network that are being told that it has too many; each is held until its client has read that. */
 const refusalsPerNetwork = 50;
 
@@ -29,11 +29,12 @@ export interface HandshakePlace {
 export class Admission {
   readonly #connected: NetworkLimit;
   readonly #refused = new NetworkLimit(refusalsPerNetwork);
-  readonly #handshaking = new NetworkLimit(handshakesPerNetwork);
+  readonly #handshaking: NetworkLimit;
   readonly #handshakes: NetworkRate;
 
   constructor(limits: AdmissionLimits, now: () => number) {
     this.#connected = new NetworkLimit(limits.connectionsPerNetwork);
+    this.#handshaking = new NetworkLimit(limits.unfinishedHandshakesPerNetwork);
     this.#handshakes = new NetworkRate({
       perSecond: limits.handshakesPerSecond,
       burst: limits.handshakeBurst,
