@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { errorCode, errorText } from '../observability/error-text.ts';
-import { answerSchema, controlVersion, maxAnswerBytes, type Order } from './message.ts';
+import { answerSchema, controlVersion, maxAnswerBytes, maxReason, type Order } from './message.ts';
 import { controlSocketPath } from './socket-file.ts';
 
 /** What came of an order. `problem` is a sentence for the operator. */
@@ -24,7 +24,8 @@ export async function giveOrder(
   const socket = connect({ path, allowHalfOpen: true });
   try {
     await once(socket, 'connect', { signal });
-    socket.end(`${JSON.stringify({ version: controlVersion, ...order })}\n`);
+    const reason = order.reason?.slice(0, maxReason);
+    socket.end(`${JSON.stringify({ version: controlVersion, ...order, reason })}\n`);
     const chunks: Buffer[] = [];
     let length = 0;
     socket.on('data', (chunk: Buffer) => {

@@ -7,7 +7,7 @@ import { listenAtSocket } from './socket-file.ts';
 /** Carries out one order. A {@link RefusedOrder} thrown is an answer, anything else a fault. */
 export type ControlCommand = (
   details: unknown,
-  by: { readonly operator: string; readonly logger: Logger },
+  by: { readonly operator: string; readonly reason: string | null; readonly logger: Logger },
 ) => unknown;
 
 /** An order that cannot be carried out; `message` is a sentence for the operator. */
@@ -100,7 +100,8 @@ async function answerTo(
   }
   try {
     const operator = printable(order.operator);
-    const result = await command(order.details, { operator, logger: parts.logger });
+    const reason = order.reason ?? null;
+    const result = await command(order.details, { operator, reason, logger: parts.logger });
     return written({ version: controlVersion, kind: 'done', result });
   } catch (error) {
     if (error instanceof RefusedOrder) return refused(error.message);

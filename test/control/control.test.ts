@@ -196,7 +196,7 @@ describe('orders', () => {
 
   it('of another version are refused by both sides', async () => {
     await serve();
-    const text = await raw(`${JSON.stringify({ version: 2, name: 'echo', operator: '', details: 1 })}\n`);
+    const text = await raw(`${JSON.stringify({ version: 3, name: 'echo', operator: '', details: 1 })}\n`);
     expect(JSON.parse(text)).toMatchObject({
       kind: 'refused',
       problem: expect.stringMatching(/another version/),
@@ -205,8 +205,8 @@ describe('orders', () => {
 
   it.each([
     ['no JSON', 'GET / HTTP/1.1\n'],
-    ['no order', '{"version":1}\n'],
-    ['an order and more', '{"version":1,"name":"echo","operator":"","details":0,"more":1}\n'],
+    ['no order', '{"version":2}\n'],
+    ['an order and more', '{"version":2,"name":"echo","operator":"","details":0,"more":1}\n'],
   ])('%s is refused', async (_, text) => {
     await serve();
     expect(JSON.parse(await raw(text))).toMatchObject({ kind: 'refused' });
@@ -216,7 +216,7 @@ describe('orders', () => {
     await serve();
     const socket = connect({ path: controlSocketPath(stateDir), allowHalfOpen: true });
     const answer = textUntilClosed(socket);
-    for (const byte of '{"version":1,"name":"echo","operator":"x","details":"ü"}\n') {
+    for (const byte of '{"version":2,"name":"echo","operator":"x","details":"ü"}\n') {
       socket.write(byte);
       await new Promise(setImmediate);
     }
@@ -228,7 +228,7 @@ describe('orders', () => {
     expect(await raw(Buffer.alloc(20_000, 'x'))).toBe('');
     const socket = connect({ path: controlSocketPath(stateDir) });
     const answer = textUntilClosed(socket);
-    socket.end('{"version":1');
+    socket.end('{"version":2');
     expect(await answer).toBe('');
     expect(await order('echo')).toMatchObject({ kind: 'done' });
   });
@@ -244,7 +244,7 @@ describe('orders', () => {
       },
     });
     const socket = connect({ path: controlSocketPath(stateDir) });
-    socket.write('{"version":1,"name":"slow","operator":"","details":0}\n');
+    socket.write('{"version":2,"name":"slow","operator":"","details":0}\n');
     await asked;
     socket.destroy();
     letGo('too late');
@@ -269,7 +269,7 @@ describe('a gateway that does not answer', () => {
 
   it.each([
     ['hangs up', (socket: Socket) => void socket.end()],
-    ['breaks off', (socket: Socket) => void socket.end('{"version":1,"kind":"do')],
+    ['breaks off', (socket: Socket) => void socket.end('{"version":2,"kind":"do')],
     ['talks of something else', (socket: Socket) => void socket.end('220 mail.example.com ESMTP\n')],
   ])('it %s', async (_, onConnection) => {
     const close = await listenAs((socket) => {
@@ -309,22 +309,25 @@ describe('a gateway that does not answer', () => {
 describe('session orders', () => {
   const filters: SessionFilter[] = [];
   const directory: SessionDirectory = {
-    list: (filter) => {
+    list: async (filter) => {
       filters.push(filter);
-      return [];
+      return { sessions: [], omitted: 0, silent: [], isAlone: false };
     },
     end: async (filter, reason) => {
       filters.push(filter);
       expect(reason).toBe('ended by cli:anna');
-      return 3;
+      return { ended: 3, silent: [], isAlone: false };
     },
   };
 
   it('reach the directory, and an end is logged with who wanted it', async () => {
     await serve(sessionOrders(directory));
     const account = { by: 'account', account: 'joe@example.com' };
-    expect(await order('session-list', { by: 'all' })).toEqual({ kind: 'done', result: [] });
-    expect(await order('session-end', account)).toEqual({ kind: 'done', result: { ended: 3 } });
+    expect(await order('session-list', { by: 'all' })).toEqual({
+      kind: 'done',
+      result: { sessions: [], omitted: 0, silent: [], isAlone: false },
+    });
+    expect(await order('session-end', account)).toMatchObject({ kind: 'done', result: { ended: 3 } });
     expect(filters).toEqual([{ by: 'all' }, account]);
     expect(JSON.parse(log.at(-1) ?? '')).toMatchObject({ operator: 'cli:anna', ...account, ended: 3 });
   });
