@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { TlsOptions } from 'node:tls';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import { securityHeaders } from './headers.ts';
+import { publicDocumentPath } from './public-documents.ts';
 import { parseForm } from './request-checks.ts';
 
 /** S-63 */
@@ -33,6 +34,7 @@ export function createHttpServer(tls: TlsOptions | null): FastifyInstance {
     // Its lines would carry whole addresses; what is worth a line is logged where it happens.
     logger: false,
     exposeHeadRoutes: false,
+    rewriteUrl: (request) => publicDocumentPath(request.url ?? '/'),
     genReqId: () => randomBytes(6).toString('hex'),
     // S-62: nobody's forwarded headers are believed.
     trustProxy: false,

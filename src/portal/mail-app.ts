@@ -1,4 +1,3 @@
-import type { Config } from '../config/schema.ts';
 import type { Texts } from './locales/en.ts';
 
 /** Whom an app password is for, in the order offered. */
@@ -10,22 +9,31 @@ export function guessMailApp(
   userAgent: string,
   texts: Texts,
 ): { readonly app: MailApp; readonly device: string } {
-  const { devices } = texts;
-  // iPads call themselves Macs; those read as a Mac are put right by the person.
-  if (/iPhone/.test(userAgent)) return { app: 'appleMail', device: devices.iphone };
-  if (/iPad/.test(userAgent)) return { app: 'appleMail', device: devices.ipad };
-  if (/Macintosh/.test(userAgent)) return { app: 'appleMail', device: devices.mac };
-  if (/Windows/.test(userAgent)) return { app: 'outlook', device: devices.windows };
-  if (/Android/.test(userAgent)) return { app: 'other', device: devices.android };
-  if (/Linux|X11/.test(userAgent)) return { app: 'other', device: devices.linux };
-  return { app: 'outlook', device: '' };
+  const kind = deviceKindOf(userAgent);
+  return kind === null ? { app: 'outlook', device: '' } : { app: appOn[kind], device: texts.devices[kind] };
 }
 
-/** Ports of the mail doors as people type them; the well-known one where no such door is configured. */
-export function mailPorts(config: Pick<Config, 'listen'>): {
-  readonly imapPort: number;
-  readonly smtpPort: number;
-} {
-  const portOf = (door: 'imap' | 'smtp') => config.listen.find((listen) => listen.door === door)?.port;
-  return { imapPort: portOf('imap') ?? 993, smtpPort: portOf('smtp') ?? 465 };
+/** Kinds of devices, with the mail app that most people have there. */
+const appOn = {
+  iphone: 'appleMail',
+  ipad: 'appleMail',
+  mac: 'appleMail',
+  windows: 'outlook',
+  android: 'other',
+  linux: 'other',
+} as const satisfies Readonly<Record<keyof Texts['devices'], MailApp>>;
+export type DeviceKind = keyof typeof appOn;
+
+/** null for a browser that does not say. iPads call themselves Macs; those read as a Mac are put right by the person. */
+export function deviceKindOf(userAgent: string): DeviceKind | null {
+  if (/iPhone/.test(userAgent)) return 'iphone';
+  if (/iPad/.test(userAgent)) return 'ipad';
+  if (/Macintosh/.test(userAgent)) return 'mac';
+  if (/Windows/.test(userAgent)) return 'windows';
+  if (/Android/.test(userAgent)) return 'android';
+  return /Linux|X11/.test(userAgent) ? 'linux' : null;
+}
+
+export function isDeviceKind(text: string | null): text is DeviceKind {
+  return text !== null && Object.hasOwn(appOn, text);
 }

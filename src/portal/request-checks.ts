@@ -20,6 +20,17 @@ export function isFormContent(headers: IncomingHttpHeaders): boolean {
   return headers['content-type'] === 'application/x-www-form-urlencoded';
 }
 
+/** The same for the API. No form and no script of another site can send it without asking first (CORS). */
+export function isJsonContent(headers: IncomingHttpHeaders): boolean {
+  return headers['content-type'] === 'application/json';
+}
+
+/** Whether the browser says that no page of ours asked, nor the person herself. */
+export function isFromElsewhere(headers: IncomingHttpHeaders): boolean {
+  const site = headers['sec-fetch-site'];
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
+}
+
 /** Fields of a form body, each at most once; null for a field given twice or one that would reach a prototype. */
 export function parseForm(body: string): Readonly<Record<string, string>> | null {
   const fields: Record<string, string> = Object.create(null);

@@ -1,42 +1,87 @@
 import type { TlsOptions } from 'node:tls';
 import cookie from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { CertificateFiles } from '../config/certificate.ts';
 import type { Config } from '../config/schema.ts';
 import type { AppPasswords } from '../credentials/app-passwords.ts';
-import { networkOf } from '../credentials/network.ts';
+import type { Notices as Notifications } from '../credentials/notices.ts';
 import type { SealBox } from '../credentials/seal.ts';
-import { isCsrfToken, type PortalSession, PortalSessions } from '../identity/portal-session.ts';
-import { TotpFactors } from '../identity/second-factor/totp.ts';
-import type { ImapSignIn, Peer } from '../identity/sign-in/imap.ts';
+import type { SessionDirectory } from '../credentials/session-directory.ts';
+import type { AccountCare } from '../identity/account-care.ts';
+import { type PortalSession, PortalSessions } from '../identity/portal-session.ts';
+import type { Factors } from '../identity/second-factor/factors.ts';
+import type { ImapSignIn } from '../identity/sign-in/imap.ts';
+import type { OidcSignIn } from '../identity/sign-in/oidc.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Database } from '../store/database.ts';
+import { setAccountLanguage } from '../store/notices.ts';
 import { isStoreOutage } from '../store/outage.ts';
 import { ForgedRowError, type RowGuard } from '../store/row-guard.ts';
+import type { Account } from '../store/schema.ts';
+import { AccountOverview } from './actions/account-overview.ts';
+import { AdministrationActions } from './actions/administration.ts';
+import { AppPasswordActions } from './actions/app-passwords.ts';
+import { EnrollmentActions } from './actions/enrollment.ts';
+import { MethodActions } from './actions/methods.ts';
+import { SecondFactorActions } from './actions/second-factor.ts';
+import { MailSessionActions } from './actions/sessions.ts';
+import { SignInActions } from './actions/sign-in.ts';
+import { isApiRequest } from './api/api-request.ts';
+import { createSendProblem, mountApi, problemOfRefusal } from './api/mount.ts';
+import { problem } from './api/problem.ts';
+import { apiRoutes } from './api/routes.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { ConnectionGuard } from './connection-guard.ts';
+import { Drafts } from './drafts.ts';
+import { guardRequests, type Refusal } from './guards.ts';
 import { securityHeaders } from './headers.ts';
+import { HeldCodes } from './held-codes.ts';
 import { createHttpServer } from './http-server.ts';
-import { en } from './locales/en.ts';
+import { type Language, loadLanguages } from './language.ts';
+import { languageReader } from './language-cookie.ts';
+import { createSend, mount } from './mount.ts';
 import { createNotices, type Notices } from './notices.ts';
-import { isFormContent, isOwnOrigin, isPublicHost } from './request-checks.ts';
+import { mountPublicDocuments } from './public-documents.ts';
 import { RequestLimit } from './request-limit.ts';
 import { Reveals } from './reveals.ts';
-import { type Answer, type Route, redirect } from './route.ts';
+import type { Answer, Route } from './route.ts';
+import { activityRoutes } from './routes/activity.ts';
+import { administrationRoutes } from './routes/administration.ts';
+import { administrationAccountRoutes } from './routes/administration-account.ts';
+import { administrationActRoutes } from './routes/administration-acts.ts';
+import { appPasswordOptionRoutes } from './routes/app-password-options.ts';
 import { appPasswordRoutes } from './routes/app-passwords.ts';
+import { clientSetupRoutes } from './routes/client-setup.ts';
 import { confirmRoutes } from './routes/confirm.ts';
 import { enrollmentRoutes } from './routes/enrollment.ts';
-import { homeRoutes, Signposts } from './routes/home.ts';
+import { homeRoutes } from './routes/home.ts';
+import { languageRoutes } from './routes/language.ts';
+import { methodRoutes } from './routes/methods.ts';
+import { oidcRoutes } from './routes/oidc.ts';
+import { recoveryCodeRoutes } from './routes/recovery-codes.ts';
+import { secretRoutes } from './routes/secret.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { signInRoutes } from './routes/sign-in.ts';
-import { clearSession, sessionOf, showSession } from './session-cookie.ts';
-import { titleOf, Views } from './views.ts';
+import { Signposts } from './signposts.ts';
+import { Views } from './views.ts';
 
 export interface PortalParts {
   readonly config: Config;
   readonly database: Database;
   readonly guard: RowGuard;
   readonly appPasswords: AppPasswords;
+  readonly factors: Factors;
   readonly sealBox: SealBox;
   readonly signIn: ImapSignIn;
+  readonly oidc: OidcSignIn;
+  /** What signs profiles for Apple's devices at this moment; null for nothing. */
+  readonly profileCertificate: () => CertificateFiles | null;
+  /** Live mail sessions, of this node or of all. Without it their page says that it cannot tell. */
+  readonly liveSessions?: SessionDirectory;
+  /** What administrators do to accounts of others. */
+  readonly care: AccountCare;
+  /** What people were told of their accounts; without it the pages tell nothing. */
+  readonly notifications?: Notifications | null;
   readonly logger: Logger;
   readonly now: () => number;
   /** null: clear text, behind a web proxy that speaks TLS. */
@@ -47,35 +92,68 @@ export interface PortalParts {
 
 /** Builds the side-port, not listening yet. `close()` forgets app passwords that nobody has looked at. */
 export async function createPortal(parts: PortalParts): Promise<FastifyInstance> {
-  const { config, logger, now } = parts;
-  const texts = en;
+  const { config, factors, logger, now } = parts;
   const assets = loadAssets();
-  const notices = createNotices(texts, now);
-  const sessions = new PortalSessions({ database: parts.database, guard: parts.guard, now });
-  const factors = new TotpFactors({
-    database: parts.database,
-    guard: parts.guard,
-    sealBox: parts.sealBox,
-    now,
-    issuer: config.hostname,
+  const languages = await loadLanguages({
+    defaultTag: config.portal.defaultLanguage,
+    timeZone: config.portal.timeZone,
   });
+  const languageOf = languageReader(languages);
+  const notices = createNotices(now);
+  const sessions = new PortalSessions({ database: parts.database, guard: parts.guard, now });
   const signposts = new Signposts({ config, factors });
   const reveals = new Reveals({ now });
-  const views = new Views({ texts, assets, host: config.hostname });
-  const routes = [
+  const held = new HeldCodes({ now });
+  const views = new Views({ assets, languages, host: config.hostname });
+  const clientSetup = clientSetupRoutes({ ...parts, languages, notices });
+  const own = {
+    actions: new AppPasswordActions({ appPasswords: parts.appPasswords, logger }),
+    mailSessions: new MailSessionActions({ directory: parts.liveSessions ?? null, logger }),
+    notices,
+    now,
+  };
+  const administration = new AdministrationActions({
+    ...parts,
+    enrollmentCodes: factors.enrollmentCodes,
+    sessions: parts.liveSessions ?? null,
+  });
+  const secondFactor = new SecondFactorActions({ factors, sessions, logger });
+  const methods = new MethodActions({ factors, sessions, logger });
+  const enrollment = new EnrollmentActions({ factors, sessions, signposts, logger });
+  const signIn = new SignInActions({ ...parts, sessions });
+  const overview = new AccountOverview({ ...parts, ...own });
+  const remember = async ({ id, language }: Account, tag: string) => {
+    if (language !== tag) await setAccountLanguage(parts.database, id, tag);
+  };
+  const pages: readonly Route[] = [
     ...homeRoutes({ signposts, sessions, notices }),
-    ...signInRoutes({ signIn: parts.signIn, sessions, signposts, notices, texts }),
-    ...enrollmentRoutes({ config, factors, sessions, signposts, logger, texts }),
-    ...confirmRoutes({ factors, sessions, signposts, notices, logger, texts }),
+    ...signInRoutes({ config, actions: signIn, oidc: parts.oidc, signposts, notices }),
+    ...enrollmentRoutes({ config, factors, actions: enrollment, methods, notices, now }),
+    ...confirmRoutes({ factors, actions: secondFactor, signposts, notices, oidc: parts.oidc }),
+    ...methodRoutes({ factors, actions: methods, notices, logger, now }),
+    ...recoveryCodeRoutes({ config, factors, held, logger }),
     ...appPasswordRoutes({
+      ...own,
       config,
-      appPasswords: parts.appPasswords,
-      reveals,
-      notices,
-      logger,
-      texts,
-      now,
+      factors,
+      database: parts.database,
+      notifications: parts.notifications ?? null,
     }),
+    ...appPasswordOptionRoutes({ ...own, config, reveals, isPage: (path) => isPage(path) }),
+    ...secretRoutes({ ...own, config, reveals, factors }),
+    ...activityRoutes({ ...own, config, database: parts.database }),
+    ...sessionRoutes({ ...own, sessions }),
+    ...administrationRoutes({ ...parts, administration }),
+    ...administrationAccountRoutes({ administration, overview, now }),
+    ...administrationActRoutes({ ...parts, administration, notices }),
+    ...clientSetup.routes,
+  ];
+  const isPage = (path: string) => pages.some((route) => route.method === 'GET' && matches(route.path, path));
+  const routes = [
+    ...pages,
+    // No pages to come back to after another language was chosen: each can be opened once.
+    ...oidcRoutes({ oidc: parts.oidc, sessions, signposts, notices }),
+    ...languageRoutes({ languages, isPage, remember }),
   ];
 
   const app = createHttpServer(parts.tls);
@@ -83,155 +161,107 @@ export async function createPortal(parts: PortalParts): Promise<FastifyInstance>
     app.server,
     config.portal.tls === 'none' ? null : config.limits.connectionsPerNetwork,
   );
-  const send = (reply: FastifyReply, session: PortalSession, answer: Answer): FastifyReply => {
-    if (answer.kind === 'not-found') return send(reply, session, notices.notFound());
-    let shown = session;
-    if (answer.session === 'ended') {
-      clearSession(reply);
-      shown = { level: 'anonymous', ended: false };
-    } else if (answer.session !== undefined) {
-      showSession(reply, answer.session);
-      shown = answer.session.session;
-    }
-    if (answer.kind === 'redirect') return reply.redirect(answer.to, 303);
-    if (answer.retryAfterMs !== undefined) {
-      reply.header('retry-after', String(Math.max(1, Math.ceil(answer.retryAfterMs / 1_000))));
-    }
-    const html = views.render(answer.page, {
-      title: titleOf(answer.page, texts),
-      address: shown.level === 'anonymous' ? null : shown.account.address,
-      csrf: shown.level === 'anonymous' ? null : shown.csrf,
-    });
-    return reply
-      .status(answer.status ?? 200)
-      .type('text/html; charset=utf-8')
-      .send(html);
-  };
+  const send = createSend({ config, views, notices, languageOf, isPage, now });
   const anonymous: PortalSession = { level: 'anonymous', ended: false };
-  const refuse = (reply: FastifyReply, answer: Answer) => send(reply, anonymous, answer);
+  const refuse = (request: FastifyRequest, reply: FastifyReply, answer: Answer) =>
+    send(request, reply, anonymous, answer);
+
+  const sendProblem = createSendProblem(now);
 
   await app.register(cookie);
-  guard(app, parts, notices, refuse);
+  const limit = new RequestLimit({ now, perMinute: config.throttle.portalRequestsPerMinute });
+  await mountPublicDocuments(app, { config, languages, limit, now });
+  guardRequests(app, {
+    ...parts,
+    limit,
+    refuse: (request, reply, refusal) =>
+      isApiRequest(request)
+        ? sendProblem(reply, problemOfRefusal(refusal))
+        : refuse(request, reply, noticeOfRefusal(refusal, notices, languageOf(request))),
+  });
   mountAssets(app, assets);
-  for (const route of routes) mount(app, route, { config, sessions, notices, send });
-  app.setNotFoundHandler((_request, reply) => refuse(reply, notices.notFound()));
+  await mountApi(
+    app,
+    apiRoutes({
+      ...{ ...parts, ...own, sessions, signposts, signIn, secondFactor, enrollment, methods, administration },
+      appPasswordActions: own.actions,
+      profileLinks: clientSetup.actions,
+      links: clientSetup.links,
+      notifications: parts.notifications ?? null,
+      overview,
+    }),
+    { config, sessions, languageOf, logger, sendProblem },
+  );
+  const drafts = new Drafts({ now });
+  for (const route of routes) {
+    mount(app, route, { config, sessions, notices, languageOf, drafts, remember, send });
+  }
+  app.setNotFoundHandler((request, reply) =>
+    isApiRequest(request)
+      ? sendProblem(reply, problem('not-found'))
+      : refuse(request, reply, notices.notFound(languageOf(request))),
+  );
   app.setErrorHandler((error: Error & { readonly statusCode?: number }, request, reply) => {
+    const language = languageOf(request);
     // The alarm is raised already; to the person it is an outage, and nothing she could set right by trying.
-    if (error instanceof ForgedRowError) return refuse(reply, notices.unavailable());
+    if (error instanceof ForgedRowError) return refuse(request, reply, notices.unavailable(language));
     const status = error.statusCode ?? 500;
-    if (status < 500) return refuse(reply, notices.badRequest(status));
-    if (isStoreOutage(error)) return refuse(reply, notices.unavailable());
+    if (status < 500) return refuse(request, reply, notices.badRequest(language, status));
+    if (isStoreOutage(error)) return refuse(request, reply, notices.unavailable(language));
     logger.error(
       { err: error, event: 'portal-error', reference: request.id, route: request.routeOptions.url ?? null },
       'a portal page failed',
     );
-    return refuse(reply, notices.failed(request.id));
+    return refuse(request, reply, notices.failed(language, request.id));
   });
   app.addHook('preClose', async () => connections.end());
-  app.addHook('onClose', async () => reveals.clear());
+  app.addHook('onClose', async () => {
+    reveals.clear();
+    held.clear();
+    clientSetup.clear();
+  });
   return app;
 }
 
-/** What every request passes before a route sees it, unknown addresses included. */
-function guard(
-  app: FastifyInstance,
-  { config, now, isReady }: PortalParts,
-  notices: Notices,
-  refuse: (reply: FastifyReply, answer: Answer) => FastifyReply,
-): void {
-  const limit = new RequestLimit({ now });
-  const { publicUrl } = config.portal;
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ ...securityHeaders });
-    if (!isPublicHost(request.headers, publicUrl)) return refuse(reply, notices.badRequest(421));
-    // Assets cost nothing and are kept by browsers; a page of its own needs several.
-    const { network } = peerOf(request, config);
-    const until = network === null || request.url.startsWith('/assets/') ? null : limit.blockedUntil(network);
-    if (until !== null) return refuse(reply, notices.throttled(until));
-    if (!isReady()) return refuse(reply, notices.unavailable());
-    if (request.method === 'GET' || request.method === 'HEAD') return;
-    if (!isOwnOrigin(request.headers, publicUrl)) return refuse(reply, notices.outdated());
-    if (!isFormContent(request.headers)) return refuse(reply, notices.badRequest(415));
-  });
+/** What stood before every route, as a page says it. */
+function noticeOfRefusal(refusal: Refusal, notices: Notices, language: Language): Answer {
+  switch (refusal.kind) {
+    case 'wrong-host':
+      return notices.badRequest(language, 421);
+    case 'throttled':
+      return notices.throttled(language, refusal.until);
+    case 'unavailable':
+      return notices.unavailable(language);
+    case 'foreign-origin':
+      return notices.outdated(language);
+    case 'wrong-type':
+      return notices.badRequest(language, 415);
+    default:
+      return refusal satisfies never;
+  }
+}
+
+/** Whether a path is one of a route's, whose `:parts` stand for anything but a slash. */
+function matches(route: string, path: string): boolean {
+  const [wanted, given] = [route.split('/'), path.split('/')];
+  return (
+    wanted.length === given.length &&
+    wanted.every((part, at) => (part.startsWith(':') ? /^[\w-]+$/.test(given[at] ?? '') : part === given[at]))
+  );
 }
 
 function mountAssets(app: FastifyInstance, assets: Assets): void {
   for (const asset of Object.values(assets)) {
-    app.get(asset.path, async (_request, reply) =>
-      reply.header('cache-control', 'public, max-age=31536000, immutable').type(asset.type).send(asset.body),
-    );
+    app.get(asset.path, async (request, reply) => {
+      const isGzip = /(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/.test(
+        request.headers['accept-encoding'] ?? '',
+      );
+      if (isGzip) reply.header('content-encoding', 'gzip');
+      return reply
+        .header('cache-control', 'public, max-age=31536000, immutable')
+        .header('vary', `${securityHeaders.vary}, Accept-Encoding`)
+        .type(asset.type)
+        .send(isGzip ? asset.gzipped : asset.body);
+    });
   }
-}
-
-/** Puts a route behind its level, its token and its schema; the handler is called when all three hold. */
-function mount(
-  app: FastifyInstance,
-  route: Route,
-  parts: {
-    readonly config: Config;
-    readonly sessions: PortalSessions;
-    readonly notices: Notices;
-    readonly send: (reply: FastifyReply, session: PortalSession, answer: Answer) => FastifyReply;
-  },
-): void {
-  const { config, sessions, notices, send } = parts;
-  app.route<{ Params: { id?: string; purpose?: string }; Querystring: { revoked?: unknown } }>({
-    method: route.method,
-    url: route.path,
-    handler: async (request, reply) => {
-      const session = await sessionOf(request, sessions);
-      const detour = detourOf(route, session, notices);
-      if (detour !== null) return send(reply, session, detour);
-      let body: unknown = {};
-      if (route.method === 'POST') {
-        const parsed = route.body.safeParse({ ...(request.body as object | null) });
-        if (request.body === null || !parsed.success) return send(reply, session, notices.badRequest(400));
-        body = parsed.data;
-        const token = 'csrf' in parsed.data ? String(parsed.data.csrf) : '';
-        if (route.level !== 'anyone' && (session.level === 'anonymous' || !isCsrfToken(session, token))) {
-          return send(reply, session, notices.outdated());
-        }
-      }
-      const { id, purpose } = request.params;
-      const { revoked } = request.query;
-      const answer = await route.handle({
-        session,
-        body,
-        id: id !== undefined && /^[0-9a-f]{32}$/.test(id) ? Buffer.from(id, 'hex') : null,
-        purpose: purpose ?? '',
-        revoked: typeof revoked === 'string' ? revoked : null,
-        peer: peerOf(request, config),
-        userAgent: request.headers['user-agent'] ?? '',
-      });
-      if (route.path === '/sign-out') reply.header('clear-site-data', '"cache", "storage"');
-      return send(reply, session, answer);
-    },
-  });
-}
-
-/** Where a session goes that the route does not let in; null for one that may enter. */
-function detourOf(route: Route, session: PortalSession, notices: Notices): Answer | null {
-  if (route.level === 'anyone') return null;
-  if (session.level === 'anonymous') {
-    return route.method === 'GET' && !session.ended ? redirect('/sign-in') : notices.sessionEnded();
-  }
-  switch (route.level) {
-    case 'signed-in':
-      return null;
-    case 'first-factor':
-      return session.level === 'first-factor' ? null : redirect('/app-passwords');
-    case 'full':
-      return session.level === 'first-factor' ? redirect('/') : null;
-    case 'stepped-up':
-      if (session.level === 'stepped-up') return null;
-      return redirect(session.level === 'first-factor' ? '/' : `/confirm/${route.purpose}`);
-    default:
-      return route.level satisfies never;
-  }
-}
-
-function peerOf(request: FastifyRequest, config: Config): Peer {
-  const address = request.socket.remoteAddress ?? '';
-  // Behind a web proxy every request has the proxy's address, which limits nobody but everybody.
-  return { address, network: config.portal.tls === 'none' ? null : networkOf(address) };
 }

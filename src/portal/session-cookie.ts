@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type {
   AnonymousSession,
   FirstFactorSession,
+  FullSession,
   PortalSession,
   PortalSessions,
   StartedSession,
@@ -27,7 +28,7 @@ export async function sessionOf(request: FastifyRequest, sessions: PortalSession
 /** Gives the browser a new session and takes every other one from it. */
 export function showSession(
   reply: FastifyReply,
-  { token, session }: StartedSession<FirstFactorSession | SteppedUpSession>,
+  { token, session }: StartedSession<FirstFactorSession | FullSession | SteppedUpSession>,
 ): void {
   clearSession(reply);
   // Lax on the main one: a return from an identity provider would not carry Strict.

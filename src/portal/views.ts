@@ -1,8 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Eta } from 'eta';
+import type { PortalSession } from '../identity/portal-session.ts';
+import type { AdministrationViews } from './administration-views.ts';
 import type { Assets } from './assets.ts';
+import type { ClientSetupViews } from './client-setup/view-data.ts';
+import type { Language, Languages } from './language.ts';
 import type { Texts } from './locales/en.ts';
-import type { MailApp } from './mail-app.ts';
+import type { NavigationItem, SessionEnd } from './navigation.ts';
+import type { SecondFactorViews } from './second-factor-views.ts';
+import type { SelfServiceViews } from './self-service-views.ts';
 
 /** A mistake in a form: said in the summary, which links to the field, and beside the field. */
 export interface Problem {
@@ -11,81 +17,26 @@ export interface Problem {
   readonly text: string;
 }
 
-/** One line of the list of app passwords, as text. */
-export interface ListEntry {
-  /** Hex. */
-  readonly id: string;
+/** A way to another page. */
+export interface Link {
+  readonly href: string;
   readonly label: string;
-  readonly state: 'active' | 'expired' | 'revoked';
-  readonly allowed: string;
-  readonly created: string;
-  readonly lastUsed: string;
-  readonly expires: string | null;
-}
-
-/** A guide for one app; `isOpen` for the one the app password was made for. */
-export interface Guide {
-  readonly name: string;
-  readonly steps: readonly string[];
-  readonly isOpen: boolean;
 }
 
 /** What each view is given: built field by field, no request object, no row, no configuration (S-66). */
-export interface ViewData {
-  'sign-in': { readonly address: string; readonly problems: readonly Problem[] };
+export interface ViewData extends AdministrationViews, ClientSetupViews, SecondFactorViews, SelfServiceViews {
+  'sign-in': {
+    readonly address: string;
+    /** Some domain signs in with the main password. */
+    readonly hasPasswords: boolean;
+    readonly providers: readonly { readonly href: string; readonly label: string }[];
+    readonly problems: readonly Problem[];
+  };
   notice: {
     readonly heading: string;
     readonly paragraphs: readonly string[];
     readonly reference: string | null;
     readonly action: { readonly href: string; readonly label: string } | null;
-  };
-  'set-up': { readonly isRequired: boolean };
-  'set-up-app': {
-    readonly qr: string;
-    readonly uri: string;
-    readonly keyGroups: readonly string[];
-    readonly problems: readonly Problem[];
-  };
-  verified: Record<never, never>;
-  confirm: {
-    readonly action: string;
-    readonly body: string;
-    readonly cancel: string | null;
-    readonly problems: readonly Problem[];
-  };
-  create: {
-    readonly isFirst: boolean;
-    readonly apps: readonly { readonly value: MailApp; readonly name: string; readonly hint: string }[];
-    readonly app: MailApp | null;
-    readonly device: string;
-    readonly imap: boolean;
-    readonly smtp: boolean;
-    readonly problems: readonly Problem[];
-  };
-  secret: {
-    readonly label: string;
-    readonly groups: readonly string[];
-    readonly isFirst: boolean;
-    readonly user: string;
-    readonly host: string;
-    /** null where the app password does not allow it. */
-    readonly imapPort: number | null;
-    readonly smtpPort: number | null;
-    readonly guides: readonly Guide[];
-  };
-  list: {
-    readonly live: readonly ListEntry[];
-    readonly ended: readonly ListEntry[];
-    readonly done: string | null;
-    readonly limit: string | null;
-    readonly canRevokeAll: boolean;
-  };
-  revoke: {
-    readonly action: string;
-    readonly heading: string;
-    readonly body: string;
-    readonly submit: string;
-    readonly keep: string;
   };
 }
 
@@ -96,10 +47,20 @@ export type Page = {
 
 /** What the frame around every page shows. */
 export interface Frame {
+  readonly language: Language;
   readonly title: string;
   readonly address: string | null;
   /** Token for the forms; null where nobody is signed in. */
   readonly csrf: string | null;
+  readonly level: PortalSession['level'];
+  /** The pages there are for this session; empty before the second factor. */
+  readonly navigation: readonly NavigationItem[];
+  /** Where help is; null where there is none. */
+  readonly help: string | null;
+  /** null where nobody is signed in. */
+  readonly end: SessionEnd | null;
+  /** Where the language switch comes back to. */
+  readonly path: string;
 }
 
 const names = [
@@ -110,25 +71,96 @@ const names = [
   'sign-in',
   'notice',
   'set-up',
+  'choose-method',
+  'method-name',
   'set-up-app',
+  'set-up-passkey',
+  'set-up-email',
   'verified',
   'confirm',
+  'methods',
+  'method',
+  'recovery-codes',
+  'new-recovery-codes',
   'create',
   'secret',
   'list',
   'entry',
-  'revoke',
+  'icon',
+  'options',
+  'lines-field',
+  'banner',
+  'app-password',
+  'change',
+  'ask',
+  'activity',
+  'events',
+  'accounts',
+  'account',
+  'account-activity',
+  'administer',
+  'enrollment-code',
+  'trail',
+  'sessions',
+  'copy-button',
+  'help',
+  'guide',
+  'guide-window',
+  'guide-parts',
+  'apple-device',
+  'device-code',
+  'profile-link',
+  'profile-install',
 ] as const;
+
+/** Those that show more than one thing to read. */
+const wideViews: ReadonlySet<string> = new Set<Page['view']>([
+  'methods',
+  'list',
+  'secret',
+  'set-up-app',
+  'app-password',
+  'activity',
+  'sessions',
+  'accounts',
+  'account',
+  'account-activity',
+  'trail',
+  'help',
+  'guide',
+  'device-code',
+]);
+
+/** Those that ask for a passkey, or offer one. */
+const passkeyViews: ReadonlySet<string> = new Set<Page['view']>([
+  'choose-method',
+  'set-up-passkey',
+  'confirm',
+]);
+
+/** Those with a Copy button. */
+const copyViews: ReadonlySet<string> = new Set<Page['view']>([
+  'enrollment-code',
+  'secret',
+  'set-up-app',
+  'help',
+  'guide',
+  'device-code',
+]);
 
 /** The portal's pages as HTML. Every template is read and compiled at start. */
 export class Views {
   readonly #eta = new Eta({ autoEscape: true, cache: true, useWith: false });
-  readonly #texts: Texts;
+  readonly #languages: Languages;
   readonly #assets: Assets;
   readonly #host: string;
 
-  constructor(parts: { readonly texts: Texts; readonly assets: Assets; readonly host: string }) {
-    this.#texts = parts.texts;
+  constructor(parts: {
+    readonly languages: Languages;
+    readonly assets: Assets;
+    readonly host: string;
+  }) {
+    this.#languages = parts.languages;
     this.#assets = parts.assets;
     this.#host = parts.host;
     for (const name of names) {
@@ -140,20 +172,36 @@ export class Views {
   }
 
   render(page: Page, frame: Frame): string {
-    const shared = { t: this.#texts, csrf: frame.csrf };
+    const { texts, formats, tag } = frame.language;
+    const shared = { t: texts, f: formats, csrf: frame.csrf, icons: this.#assets.icons.path };
     const body = this.#eta.render(`@${page.view}`, { ...shared, page: page.data });
     const hasProblems = 'problems' in page.data && page.data.problems.length > 0;
     return this.#eta.render('@layout', {
       ...shared,
       body,
-      title: hasProblems ? this.#texts.errorTitle(frame.title) : frame.title,
+      tag,
+      languages: this.#languages.all.map((each) => ({ tag: each.tag, name: each.texts.languageName })),
+      path: frame.path,
+      level: frame.level,
+      title: hasProblems ? texts.errorTitle(frame.title) : frame.title,
       address: frame.address,
       host: this.#host,
       styles: this.#assets.styles.path,
-      script: page.view === 'secret' || page.view === 'set-up-app' ? this.#assets.copyScript.path : null,
+      script: this.#scriptOf(page),
       mark: this.#assets.mark.path,
-      isWide: page.view === 'list' || page.view === 'secret' || page.view === 'set-up-app',
+      sessionScript: frame.end === null ? null : this.#assets.sessionScript.path,
+      navigation: frame.navigation,
+      help: frame.help,
+      end: frame.end,
+      isWide: wideViews.has(page.view),
     });
+  }
+
+  #scriptOf({ view }: Page): string | null {
+    if (view === 'profile-link') return this.#assets.linkScript.path;
+    if (view === 'new-recovery-codes') return this.#assets.printScript.path;
+    if (passkeyViews.has(view)) return this.#assets.passkeyScript.path;
+    return copyViews.has(view) ? this.#assets.copyScript.path : null;
   }
 }
 
@@ -164,8 +212,18 @@ export function titleOf(page: Page, t: Texts): string {
       return t.signIn.title;
     case 'notice':
       return page.data.heading;
-    case 'set-up':
-      return page.data.isRequired ? t.setUp.title : t.setUp.optionalTitle;
+    case 'choose-method':
+      return t.choose.title;
+    case 'set-up-passkey':
+      return t.passkey.title;
+    case 'set-up-email':
+      return t.emailCode.title;
+    case 'methods':
+      return t.methods.title;
+    case 'recovery-codes':
+      return t.recovery.stateTitle;
+    case 'new-recovery-codes':
+      return t.recovery.title;
     case 'set-up-app':
       return t.setUpApp.title;
     case 'verified':
@@ -178,7 +236,35 @@ export function titleOf(page: Page, t: Texts): string {
       return t.secret.title;
     case 'list':
       return t.list.title;
-    case 'revoke':
+    case 'app-password':
+      return page.data.label;
+    case 'accounts':
+      return t.administration.accounts.title;
+    case 'enrollment-code':
+      return t.administration.code.title;
+    case 'account':
+    case 'account-activity':
+    case 'administer':
+    case 'trail':
+      return page.data.heading;
+    case 'activity':
+      return t.activity.title;
+    case 'sessions':
+      return t.sessions.title;
+    case 'help':
+      return t.help.title;
+    case 'guide':
+      return page.data.guide.title;
+    case 'apple-device':
+      return t.profileLink.setUpTitle;
+    case 'profile-link':
+    case 'profile-install':
+      return t.profileLink.linkTitle;
+    case 'device-code':
+    case 'change':
+    case 'ask':
+    case 'set-up':
+    case 'method':
       return page.data.heading;
     default:
       return page satisfies never;

@@ -2,15 +2,19 @@ import { Writable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { generate } from 'otplib';
 import { type Config, configSchema } from '../../src/config/schema.ts';
-import type { CertificateFiles } from '../../src/config/secrets.ts';
+import type { CertificateFiles, Secrets } from '../../src/config/secrets.ts';
 import { portalTls } from '../../src/config/server-tls.ts';
 import { AppPasswords } from '../../src/credentials/app-passwords.ts';
 import { KeyedRowGuard } from '../../src/credentials/keyed-row-guard.ts';
+import { Notices } from '../../src/credentials/notices.ts';
 import { PasswordHash } from '../../src/credentials/password-hash.ts';
 import { SealBox } from '../../src/credentials/seal.ts';
+import type { SessionDirectory } from '../../src/credentials/session-directory.ts';
+import { AccountCare } from '../../src/identity/account-care.ts';
 import { PortalSessions, type StartedSession } from '../../src/identity/portal-session.ts';
-import { TotpFactors } from '../../src/identity/second-factor/totp.ts';
+import { Factors } from '../../src/identity/second-factor/factors.ts';
 import { ImapSignIn, type SignInBackend } from '../../src/identity/sign-in/imap.ts';
+import { OidcSignIn } from '../../src/identity/sign-in/oidc.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { createPortal } from '../../src/portal/server.ts';
@@ -19,6 +23,8 @@ import { migrate, openDatabase } from '../../src/store/database.ts';
 import type { Account } from '../../src/store/schema.ts';
 import { keyRing } from '../credentials/keys.ts';
 import { Clock } from '../identity/clock.ts';
+import { Letterbox } from '../identity/letterbox.ts';
+import { testJournal } from '../support/journal.ts';
 
 export const origin = 'https://mail.example.com:8443';
 
@@ -64,6 +70,10 @@ export async function openBed(
     readonly config?: Config;
     readonly upstreams?: ReadonlyMap<string, SignInBackend>;
     readonly tls?: CertificateFiles;
+    readonly profileCertificate?: CertificateFiles;
+    readonly secrets?: Pick<Secrets, 'oidcProofs' | 'authorities'>;
+    readonly oidcRequestMs?: number;
+    readonly liveSessions?: SessionDirectory;
     readonly now?: () => number;
     readonly isReady?: () => boolean;
   } = {},
@@ -85,32 +95,51 @@ export async function openBed(
   const sealBox = new SealBox(keys);
   const metrics = createMetrics();
   const guard = new KeyedRowGuard({ keys, metrics, logger });
+  const passwordHash = new PasswordHash({ keys, argon2: { memoryKib: 7_168, passes: 1, lanes: 1 }, now });
+  const journal = testJournal(keys, now, { database, guard });
+  const notifications = new Notices({ database, guard, settings: { perHour: 20, hasWebhook: false }, now });
   const appPasswords = new AppPasswords({
     database,
     keys,
-    passwordHash: new PasswordHash({ keys, argon2: { memoryKib: 7_168, passes: 1, lanes: 1 }, now }),
+    passwordHash,
     revocations: null,
+    journal,
     config,
     now,
   });
   const upstreams =
     options.upstreams ??
     new Map(Object.entries(config.backends).map(([name, backend]) => [name, { backend, imapTls: null }]));
-  const signIn = new ImapSignIn({ config, upstreams, database, guard, logger, now });
+  const signIn = new ImapSignIn({ config, upstreams, database, guard, journal, logger, now });
+  const secrets = options.secrets ?? { oidcProofs: new Map(), authorities: new Map() };
+  const oidc = new OidcSignIn({
+    ...{ config, secrets, database, guard, journal, sealBox, logger, now },
+    ...(options.oidcRequestMs === undefined ? {} : { requestMs: options.oidcRequestMs }),
+  });
+  const letterbox = new Letterbox();
+  const factors = new Factors({
+    ...{ config, database, guard, keys, sealBox, passwordHash, journal, logger, now },
+    codeSender: letterbox,
+  });
   const app = await createPortal({
     config,
     database,
     guard,
     appPasswords,
+    factors,
     sealBox,
     signIn,
+    oidc,
+    profileCertificate: () => options.profileCertificate ?? null,
+    ...(options.liveSessions === undefined ? {} : { liveSessions: options.liveSessions }),
+    notifications,
+    care: new AccountCare({ database, guard, appPasswords, revocations: null, journal, now }),
     logger,
     now,
     tls: options.tls === undefined ? null : portalTls({ minVersion: 'TLSv1.2' }, options.tls),
     isReady: options.isReady ?? (() => true),
   });
   const sessions = new PortalSessions({ database, guard, now });
-  const factors = new TotpFactors({ database, guard, sealBox, now, issuer: 'mail.example.com' });
   return {
     app,
     appPasswords,
@@ -119,8 +148,11 @@ export async function openBed(
     database,
     factors,
     guard,
+    journal,
+    letterbox,
     log,
     metrics,
+    oidc,
     sessions,
     signIn,
     account: async (address: string): Promise<Account> =>
@@ -135,12 +167,13 @@ export async function openBed(
 /** An account with an authenticator app, and the code that it shows. */
 export async function enroll(bed: Bed, account: Account): Promise<{ readonly code: () => Promise<string> }> {
   const { session } = await bed.sessions.startFirstFactor(account);
-  await bed.factors.begin(session);
-  const pending = await bed.factors.pending(session);
+  await bed.factors.apps.begin(session);
+  const pending = await bed.factors.apps.pending(session);
   if (pending === null) throw new Error('no enrollment was begun');
   const code = () => generate({ secret: pending.key, epoch: Math.floor(bed.clock.now() / 1_000) });
-  const outcome = await bed.factors.confirm(session, await code());
-  if (outcome !== 'confirmed') throw new Error(`the enrollment ended as ${outcome}`);
+  const peer = { address: '203.0.113.7', network: '203.0.113.7/32' };
+  const outcome = await bed.factors.apps.confirm(session, peer, await code());
+  if (outcome !== 'added') throw new Error(`the enrollment ended as ${outcome}`);
   return { code };
 }
 
@@ -173,7 +206,8 @@ export class Browser {
     fields: Readonly<Record<string, string>> = {},
     headers: Readonly<Record<string, string>> = {},
   ) {
-    const csrf = this.csrf === null || url === '/sign-in' ? {} : { csrf: this.csrf };
+    const hasNone = this.csrf === null || ['/sign-in', '/language', '/p', '/p/profile'].includes(url);
+    const csrf = hasNone ? {} : { csrf: this.csrf ?? '' };
     const body = new URLSearchParams({ ...csrf, ...fields }).toString();
     return await this.#send(
       'POST',

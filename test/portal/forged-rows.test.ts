@@ -63,6 +63,7 @@ describe('S-34: rows that SQL was made to hold', () => {
         created_at: now,
         row_mac: Buffer.concat([Buffer.from([0, 0, 0, 1]), randomBytes(32)]),
         seen_at: now,
+        assurance: 'password',
       })
       .execute();
     const browser = browserWith({ token, session: { level: 'full', csrf } });
@@ -180,7 +181,7 @@ describe('S-34: rows that SQL was made to hold', () => {
     await expectRefused(await browser.post('/set-up'), 'second_factor');
     await expectRefused(await browser.post('/set-up/app', { code: '000000' }), 'second_factor');
     const { session } = await bed.sessions.startFirstFactor(alice);
-    await bed.factors.begin(session);
+    await bed.factors.apps.begin(session);
     const confirmed = await bed.database
       .selectFrom('second_factor')
       .select('id')
@@ -223,8 +224,9 @@ describe('S-34: rows that SQL was made to hold', () => {
   });
 
   it('a disabled account that was enabled by hand', async () => {
-    const started = await full();
     await disableAccount(bed.database, bed.guard, alice.id, bed.clock.now());
+    // Disabling has ended what she had; this one is a session that SQL kept.
+    const started = await full();
     await bed.database
       .updateTable('account')
       .set({ state: 'active' } as never)
@@ -235,7 +237,7 @@ describe('S-34: rows that SQL was made to hold', () => {
   it('an unfinished enrollment with another seed', async () => {
     const bob = await bed.account('bob@example.com');
     const browser = await half(bob);
-    await browser.post('/set-up');
+    await browser.post('/set-up/method', { method: 'totp' });
     await bed.database
       .updateTable('second_factor')
       .set({ sealed: 'AQAAAAeg' } as never)
@@ -247,7 +249,7 @@ describe('S-34: rows that SQL was made to hold', () => {
   it('and what is not under a MAC still works as before (S-75)', async () => {
     const browser = await half();
     expect((await browser.post('/verify', { code: await code() })).headers.location).toBe('/app-passwords');
-    expect(await bed.factors.check(alice, await code())).toEqual({ kind: 'used' });
+    expect(await bed.factors.apps.check(alice, await code())).toEqual({ kind: 'used' });
     expect(await alarms('second_factor')).toBe(0);
   });
 });

@@ -7,7 +7,8 @@ for (const button of document.querySelectorAll('button[data-copy]')) {
     said.textContent = '';
     try {
       // Without the spaces that only help reading: some password fields count them.
-      await navigator.clipboard.writeText(source.textContent.replace(/\s+/g, ''));
+      const text = source.textContent;
+      await navigator.clipboard.writeText('copyExact' in button.dataset ? text : text.replace(/\s+/g, ''));
       said.textContent = button.dataset.done;
     } catch {
       getSelection().selectAllChildren(source);

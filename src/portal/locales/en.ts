@@ -1,6 +1,478 @@
+import type { JournalAction } from '../../credentials/journal-event.ts';
+import type { BannerSentences } from '../banner-texts.ts';
+import type { GuideName, GuideTexts, WindowWords } from '../client-setup/guide-texts.ts';
+import type { ReasonTexts } from '../reason-texts.ts';
+
+const cloud =
+  'These steps are for the classic Outlook. The new Outlook for Windows and Outlook on phones send your app password to Microsoft, whose servers then fetch your mail. Use them only if your organization allows it. An app password that is limited to certain networks does not work there.';
+
+const guides: Readonly<Record<GuideName, GuideTexts>> = {
+  'outlook-2016-windows': {
+    name: 'Outlook 2016 for Windows',
+    hint: 'Also Outlook 2010, 2013 and 2019',
+    lead: 'Outlook asks for these settings by hand. Have your app password ready to paste.',
+    warning: cloud,
+    parts: [
+      {
+        heading: 'Set up the account',
+        steps: [
+          'Choose “File”, then “Add Account”. If Outlook does not start, open the Control Panel instead: “Mail”, “Email Accounts…”, “New…”.',
+          'Choose “Manual setup or additional server types”, then “Next”. Choose “POP or IMAP”, then “Next”.',
+          {
+            text: 'Fill in this window. Outlook enters only the part of the user name before the @ sign: replace it with the full address.',
+            window: 'outlook-account',
+          },
+          {
+            text: 'Choose “More Settings…” and the tab “Outgoing Server”.',
+            window: 'outlook-outgoing',
+          },
+          {
+            text: 'Choose the tab “Advanced”. Choose the encryption first and enter the port after it: changing the encryption changes the port.',
+            window: 'outlook-advanced',
+          },
+          'Choose “OK”, then “Next”. Outlook tests both servers: “Log onto incoming mail server (IMAP)” and “Send test e-mail message” must both be completed. Choose “Close”, then “Finish”.',
+        ],
+      },
+      {
+        heading: 'If Outlook shows one short window only',
+        steps: [
+          'Later builds of Outlook 2016 and Outlook 2019 do. Choose “File”, then “Add Account”. Enter your address, open “Advanced options”, tick “Let me set up my account manually” and choose “Connect”.',
+          { text: 'Choose “IMAP” and fill in this window.', window: 'outlook-short' },
+          'Choose “Next”, paste the app password, choose “Connect”, then “Done”. If that fails, use the Control Panel as above.',
+        ],
+      },
+    ],
+    trouble: [
+      [
+        'Outlook asks for the password again and again, or shows 0x800CCC92.',
+        'The server refused the user name or the password. Check that the user name is the full address, and paste the app password again. If it worked before, the app password was revoked or has expired: create a new one.',
+      ],
+      [
+        '“IMAP SERVER ALERT”, “Application-specific password required”',
+        'You entered your usual password. Paste an app password.',
+      ],
+      [
+        '0x800CCC80, “None of the authentication methods supported by this client are supported by your server.”',
+        '“Secure Password Authentication (SPA)” is ticked, or a server is set to no encryption.',
+      ],
+      [
+        '0x800CCC0E, 0x800CCC1A or 0x8004210A',
+        'Outlook does not reach the server. Compare the server names, the ports and the encryption in “Advanced”.',
+      ],
+      [
+        '“Something went wrong.”',
+        'The short window says this for every cause. Set the account up through the Control Panel, where Outlook says more.',
+      ],
+      [
+        '“Internet Security Warning”, “The target principal name is incorrect.”',
+        'The server name is not the one on this page. Choose “No” and correct it.',
+      ],
+      [
+        'Reading works, sending does not.',
+        '“My outgoing server (SMTP) requires authentication” is not ticked, or the outgoing server has another password under “Log on using”.',
+      ],
+    ],
+    replace: [
+      'Create a new app password.',
+      'Choose “File”, “Account Settings”, “Account Settings…”, the account, then “Change…”. Later builds: “File”, “Account Settings”, “Update Password”.',
+      'Paste the new app password and choose “Next”. If “More Settings…”, “Outgoing Server” has its own password under “Log on using”, change that too.',
+      'Revoke the old app password. Clearing the Windows Credential Manager is not needed: Outlook keeps this password elsewhere.',
+    ],
+  },
+  'outlook-2016-mac': {
+    name: 'Outlook 2016 for Mac',
+    hint: 'Also Outlook 2019 for Mac',
+    lead: 'Have your app password ready to paste.',
+    warning:
+      'The new Outlook for Mac and Outlook on phones may send your app password to Microsoft, whose servers then fetch your mail. Use them only if your organization allows it.',
+    parts: [
+      {
+        heading: 'Set up the account',
+        steps: [
+          'Choose “Tools”, then “Accounts”, then “+”, then “Other Email…” or “New Account…”.',
+          'Enter your e-mail address and choose “Continue”. If you are asked for the kind of account, choose “IMAP/POP”.',
+          { text: 'Fill in this window.', window: 'outlook-mac' },
+          {
+            text: 'Open “More Options…” of the outgoing server. Without this, sending fails.',
+            window: 'outlook-mac-more',
+          },
+          'Choose “Add Account”. Send yourself a message to see that both directions work.',
+        ],
+      },
+    ],
+    trouble: [
+      [
+        '“Your username/password or security settings may be incorrect.”',
+        'The user name is not the full address, or the password is not an app password. Outlook shows the server’s own words in the same box: “Application-specific password required” means that you entered your usual password.',
+      ],
+      [
+        '“A secure connection cannot be established with the server”',
+        'The server name is not the one on this page, or the date of the Mac is wrong. Do not continue: correct it.',
+      ],
+      [
+        'Reading works, sending does not.',
+        '“Authentication” of the outgoing server is not “Use Incoming Server Info”.',
+      ],
+    ],
+    replace: [
+      'Create a new app password.',
+      'Choose “Tools”, “Accounts” and the account. Replace the password and close the window.',
+      'If Outlook still asks, open “Keychain Access”, search for the server name and delete the entries found.',
+      'Revoke the old app password.',
+    ],
+  },
+  'apple-mail-mac': {
+    name: 'Apple Mail on a Mac',
+    hint: 'A profile sets it up without typing',
+    lead: 'The easiest way is a profile: choose it when you create an app password, and Mail is set up without typing. By hand it goes like this.',
+    warning: null,
+    parts: [
+      {
+        heading: 'With a profile',
+        steps: [
+          'Open these pages on the Mac, choose “Create an app password” and then “Set up this iPhone, iPad or Mac”. A file is downloaded.',
+          'Open the file. The Mac says that a profile was added, and installs nothing yet.',
+          'Open “System Settings”, “General”, “Device Management” (macOS 15 and later) or “Privacy & Security”, “Profiles” (macOS 13 and 14). On older versions open “System Preferences”, “Profiles”.',
+          'Open the profile with a double click, choose “Install…” and confirm. Then delete the downloaded file: it holds the app password.',
+        ],
+      },
+      {
+        heading: 'By hand',
+        steps: [
+          'In Mail choose “Mail”, “Add Account…”, “Other Mail Account…”, “Continue”.',
+          { text: 'Fill in this window and choose “Sign In”.', window: 'apple-account' },
+          {
+            text: '“Unable to verify account name or password” is normal here: Mail has only guessed the servers wrongly. More fields appear.',
+            window: 'apple-servers',
+          },
+          'Choose “Sign In”, keep “Mail” ticked and choose “Done”.',
+          {
+            text: 'Choose “Mail”, “Settings…” (or “Preferences…”), “Accounts”, “Server Settings”. Untick “Automatically manage connection settings” for both servers, or Mail may change them by itself. Incoming server:',
+            window: 'apple-incoming',
+          },
+          { text: 'Outgoing server:', window: 'apple-outgoing' },
+          'Close the window and choose “Save”.',
+        ],
+      },
+    ],
+    trouble: [
+      [
+        'A warning sign beside the mailbox, “Enter Password for Account”',
+        'The server refused the password. Mail never shows why. It wants an app password, and the full address as the user name. If it worked before, the app password was revoked or has expired: create a new one.',
+      ],
+      [
+        'Mail cannot connect.',
+        'Choose “Window”, “Connection Doctor” to see which server it is. Compare port and encryption under “Server Settings”.',
+      ],
+      [
+        '“Mail can’t verify the identity of” the server',
+        'The server name is not the one on this page. Choose “Cancel” and correct it.',
+      ],
+      [
+        'Sending stopped working some day.',
+        'Mail has changed the outgoing port. Untick “Automatically manage connection settings” and enter the values again.',
+      ],
+    ],
+    replace: [
+      'With a profile: create a new one as above and install it. It replaces the old one.',
+      'By hand: create a new app password, choose “Mail”, “Settings…”, “Accounts”, “Server Settings” and replace the password of the incoming and of the outgoing server.',
+      'Revoke the old app password.',
+    ],
+  },
+  'iphone-ipad': {
+    name: 'iPhone and iPad',
+    hint: 'A profile sets it up without typing',
+    lead: 'The easiest way is a profile: choose it when you create an app password, on the device itself or with a QR code from your computer. By hand it goes like this.',
+    warning:
+      'This is about the app Mail that comes with the device. Outlook for iPhone sends your app password to Microsoft, whose servers then fetch your mail. Use it only if your organization allows it.',
+    parts: [
+      {
+        heading: 'With a profile',
+        steps: [
+          'Open these pages in Safari on the device, choose “Create an app password” and then “Set up this iPhone, iPad or Mac”. From a computer choose “Set up another device with a QR code” and point the camera of the device at it.',
+          'Safari says that the website is trying to download a configuration profile. Choose “Allow”.',
+          'Open “Settings” within 8 minutes: after that the device throws the profile away. Choose “Profile Downloaded”, then “Install”.',
+          'Enter the passcode of the device, read the note and choose “Install”. Enter your name if you are asked.',
+        ],
+      },
+      {
+        heading: 'By hand',
+        steps: [
+          'Open “Settings”, “Apps”, “Mail”, “Mail Accounts” (before iOS 18: “Settings”, “Mail”, “Accounts”). Choose “Add Account”, “Other”, “Add Mail Account”.',
+          { text: 'Fill in this window and choose “Next”.', window: 'iphone-account' },
+          {
+            text: 'Choose “IMAP” and fill in both halves. The outgoing server says “Optional”, but it needs the values too.',
+            window: 'iphone-servers',
+          },
+          'Choose “Next” and wait: the device tries several ports, which takes up to two minutes. Then choose “Save”.',
+          {
+            text: 'Open the account once more, choose “Advanced” and check the incoming server.',
+            window: 'iphone-incoming-port',
+          },
+          {
+            text: 'Go back, choose “SMTP”, then the primary server, and check the outgoing one.',
+            window: 'iphone-outgoing-port',
+          },
+        ],
+      },
+    ],
+    trouble: [
+      [
+        '“The user name or password is incorrect.” or “Account not authenticated”',
+        'The device never shows why. It wants an app password, and the full address as the user name, both for the incoming and for the outgoing server. If it worked before, the app password was revoked or has expired: create a new one.',
+      ],
+      [
+        '“The connection to the server failed.”',
+        'A server name or a port is wrong. Sending that fails is often port 25, which the device chooses by itself.',
+      ],
+      [
+        '“Cannot Verify Server Identity”',
+        'The server name is not the one on this page. Choose “Cancel” and correct it.',
+      ],
+      ['“Cannot Connect Using SSL”', 'The port is wrong. Never go on without SSL.'],
+      [
+        'The profile says “Not Signed” or “Not Verified” in red.',
+        'Ask your administrator whether that is expected here. If you have just made the profile on these pages yourself, it is yours all the same.',
+      ],
+      [
+        '“Profile Downloaded” is not in the settings.',
+        'More than 8 minutes have passed, or the page was open in another app than Safari. Create a new profile.',
+      ],
+    ],
+    replace: [
+      'With a profile: create a new one as above and install it. It replaces the old one.',
+      'By hand: create a new app password, open the account as above and replace “Password”. Then replace it under “SMTP”, the primary server, too.',
+      'Revoke the old app password.',
+    ],
+  },
+  thunderbird: {
+    name: 'Thunderbird',
+    hint: 'For Windows, Mac and Linux',
+    lead: 'Thunderbird finds the settings by itself in most places. You need your address and an app password.',
+    warning: null,
+    parts: [
+      {
+        heading: 'Set up the account',
+        steps: [
+          'Open the menu ☰ and choose “New Account”, “Email” (older versions: “File”, “New”, “Existing Mail Account…”).',
+          'Enter your name, your address and the app password, then choose “Continue”.',
+          'If Thunderbird says that it found the settings, choose “Done”.',
+          { text: 'If it did not, choose “Configure Manually” and enter these.', window: 'thunderbird' },
+        ],
+      },
+    ],
+    trouble: [
+      [
+        '“Unable to log in at server. Probably wrong configuration, username or password.”',
+        'The user name is not the full address, or the password is not an app password.',
+      ],
+      [
+        '“Login to server … with username … failed.”',
+        'The app password was revoked, has expired, or is not for this kind of server. Choose “Enter New Password” and paste an app password. “Retry” only sends the old one again.',
+      ],
+      [
+        '“Alert from account”, “Application-specific password required”',
+        'You entered your usual password. Paste an app password.',
+      ],
+      [
+        '“Unable to authenticate to Outgoing server (SMTP)”',
+        'The saved password of the outgoing server is an old one: replace it as below. “Authentication method” must be “Normal password”.',
+      ],
+      [
+        '“The certificate … is not valid for that server”',
+        'The server name is not the one on this page. Add no exception: correct the name.',
+      ],
+    ],
+    replace: [
+      'Create a new app password.',
+      'Open “Settings”, “Privacy & Security”, “Saved Passwords…” and search for the server name.',
+      'Delete the entry that begins with imap:// (or mailbox://) and the one that begins with smtp://. Thunderbird asks again: paste the new app password each time.',
+      'Revoke the old app password.',
+    ],
+  },
+  android: {
+    name: 'Android',
+    hint: 'Thunderbird, K-9 Mail and the Gmail app',
+    lead: 'Use Thunderbird or K-9 Mail, which find the settings by themselves, or the Gmail app.',
+    warning:
+      'Outlook for Android sends your app password to Microsoft, whose servers then fetch your mail. Use it only if your organization allows it.',
+    parts: [
+      {
+        heading: 'Thunderbird or K-9 Mail',
+        steps: [
+          'Choose “Add account” and enter your address. If the settings are found, check that the server is the one below and approve them.',
+          'Paste the app password. The app checks both servers.',
+          { text: 'If nothing was found, enter these by hand.', window: 'android' },
+        ],
+      },
+      {
+        heading: 'The Gmail app',
+        steps: [
+          'Touch your picture, choose “Add another account”, then “Other”. Enter your address and choose “Manual setup”, then “Personal (IMAP)”.',
+          {
+            text: 'Paste the app password, then enter the incoming and the outgoing server.',
+            window: 'gmail',
+          },
+        ],
+      },
+    ],
+    trouble: [
+      [
+        '“Authentication error” or “Authentication failed”',
+        'The user name is not the full address, or the password is not an app password. Below “The server returned the following message” stands what the server said. If it worked before, the app password was revoked or has expired: create a new one.',
+      ],
+      [
+        '“Failed to send some messages”',
+        'The outgoing server has an old password, or the sender’s address is not yours.',
+      ],
+      ['“Certificate error”', 'The server name is not the one on this page. Correct it.'],
+      [
+        'Gmail: “Couldn’t open connection to server” or “Username or password isn’t correct”',
+        'Compare server, port and “Security type”, and paste the app password again.',
+      ],
+    ],
+    replace: [
+      'Create a new app password.',
+      'Thunderbird and K-9 Mail: open the settings of the account, “Incoming server” and “Outgoing server”, and replace the password in both.',
+      'Gmail: “Settings”, the account, “Incoming settings” and “Outgoing settings”. It is often easier to remove the account and to add it again.',
+      'Revoke the old app password.',
+    ],
+  },
+  'scanner-printer': {
+    name: 'A scanner or printer',
+    hint: 'Devices that only send mail',
+    lead: 'A device that sends scans needs the outgoing settings alone. Give it an app password of its own that may only send.',
+    warning: null,
+    parts: [
+      {
+        heading: 'Set up sending',
+        steps: [
+          'Create an app password for the device and allow it to send mail (SMTP) only. Name it after the place, for example “Scanner on floor 2”.',
+          {
+            text: 'Open the device’s web page or its panel and look for e-mail or SMTP settings.',
+            window: 'scanner',
+          },
+          'Type the app password without spaces; capital letters do not matter. Nobody has to remember it.',
+          'Set the date, the time and the name server (DNS) of the device. Encryption fails without them.',
+          'Send a test message.',
+        ],
+      },
+    ],
+    trouble: [
+      [
+        '“Authentication with the destination has failed”, 535 or a similar number',
+        'The user name is not the full address, or the app password was mistyped. Some panels cut long passwords off: 16 letters must fit.',
+      ],
+      [
+        'The device connects and the message is refused, 550 or 553.',
+        'The sender address is not the account’s own.',
+      ],
+      [
+        'The device cannot connect.',
+        'Try the other port and encryption, if this page shows one. Check the date and the name server of the device. Very old devices know no encryption that is safe today: ask your administrator.',
+      ],
+      [
+        'The device asks to trust a certificate.',
+        'Install the authority’s certificate on the device, or update its software. Do not turn the check off.',
+      ],
+    ],
+    replace: [
+      'Create a new app password for the device.',
+      'Enter it in place of the old one and send a test message.',
+      'Revoke the old app password.',
+    ],
+  },
+  script: {
+    name: 'A script or a program of your own',
+    hint: 'curl, msmtp, Python',
+    lead: 'Keep the app password in a file that only the script’s user can read, never on a command line, where every user of the machine sees it.',
+    warning: null,
+    parts: [
+      {
+        heading: 'curl',
+        steps: [
+          {
+            text: 'Put this into the file .netrc in your home folder, and run chmod 600 on it.',
+            code: 'netrc',
+          },
+          { text: 'List what is in the inbox:', code: 'curl' },
+        ],
+      },
+      {
+        heading: 'msmtp',
+        steps: [{ text: 'Put this into the file .msmtprc in your home folder.', code: 'msmtp' }],
+      },
+      {
+        heading: 'Python',
+        steps: [
+          {
+            text: 'Without the context Python checks no certificate, and hands the password to whoever answers.',
+            code: 'python',
+          },
+        ],
+      },
+    ],
+    trouble: [
+      [
+        'curl: exit code 67, “Login denied”',
+        'Wrong user name or password, or the server is unavailable for a moment: only -v shows which.',
+      ],
+      [
+        'curl: exit code 60, or CERTIFICATE_VERIFY_FAILED',
+        'The server name is not the one on this page, or the system does not know the authority. Do not turn the check off.',
+      ],
+      [
+        'msmtp: exit code 77; Python: SMTPAuthenticationError',
+        'The text says what it is: 535 is a wrong or ended app password, 454 is an outage. Try again later on 454.',
+      ],
+      ['550 or 553 after the login', 'The sender address is not the account’s own.'],
+    ],
+    replace: ['Create a new app password.', 'Write it into the file.', 'Revoke the old app password.'],
+  },
+  other: {
+    name: 'Another app',
+    hint: 'The settings alone',
+    lead: 'These values are the same for every program.',
+    warning: cloud,
+    parts: [
+      {
+        heading: 'The settings',
+        steps: [
+          { text: 'Enter these, whatever the fields are called.', window: 'any-program' },
+          'Authentication is an ordinary password over an encrypted connection: “Normal password”, “PLAIN” or “LOGIN”. Leave “SPA”, “NTLM” and “CRAM-MD5” off.',
+        ],
+      },
+    ],
+    trouble: [
+      [
+        'The password is refused.',
+        'Use the full address as the user name and an app password, not your usual one.',
+      ],
+      ['The server is not reached.', 'Compare the port with the kind of encryption.'],
+      ['The certificate is not trusted.', 'The server name is not the one on this page. Correct it.'],
+    ],
+    replace: [
+      'Create a new app password.',
+      'Replace the password of the incoming and of the outgoing server.',
+      'Revoke the old app password.',
+    ],
+  },
+};
+
+const words: WindowWords = {
+  address: 'your full e-mail address',
+  password: 'the app password',
+  yourName: 'your name',
+  anyText: 'as you like',
+  ticked: 'ticked',
+  notTicked: 'not ticked',
+};
+
 /** English texts of the portal by key; `Texts` is what another language has to offer. */
-export const en = {
-  language: 'en',
+export const texts = {
+  /** The language's own name, for the switch. */
+  languageName: 'English',
+  switchLanguage: 'Language',
   product: 'App passwords',
   errorTitle: (title: string) => `Error: ${title}`,
   next: 'Next',
@@ -39,6 +511,38 @@ export const en = {
     noAddress: 'Enter your e-mail address.',
     noPassword: 'Enter your password.',
     cannotCheck: 'We cannot check your password right now. It may well be right. Try again in a few minutes.',
+  },
+  /** Sign-in at an identity provider, by the label that the operator gave it. */
+  oidc: {
+    lead: 'Sign in with your work or school account.',
+    or: 'or',
+    continueWith: (provider: string) => `Continue with ${provider}`,
+    elsewhereTitle: (provider: string) => `Sign in with ${provider}`,
+    elsewhere:
+      'Your organization has you sign in there. A password that you typed here was neither checked nor kept.',
+    signedInTitle: 'You are signed in',
+    signedIn: 'The next page opens by itself. If it does not, choose Continue.',
+    deniedTitle: 'You were not signed in',
+    denied: (provider: string) =>
+      `${provider} did not confirm the sign-in: it was cancelled, or refused there.`,
+    expiredTitle: 'This sign-in is over',
+    expired:
+      'It took longer than ten minutes, was finished already, or was begun in another browser or tab. Nothing was changed.',
+    refusedTitle: 'The sign-in could not be accepted',
+    refused: (provider: string) =>
+      `What ${provider} answered is not what was asked for. Nothing was changed. If it happens again, tell your administrator.`,
+    unavailableTitle: (provider: string) => `We cannot check with ${provider} right now`,
+    unavailable:
+      'It has nothing to do with your account or your password. Mail apps that are already set up keep working. Try again in a few minutes.',
+    noAccountTitle: 'No mailbox here belongs to this sign-in',
+    noAccount: (provider: string) =>
+      `The sign-in with ${provider} worked, but it opens no mailbox here. You may have used another account there. If it was the right one, ask your administrator.`,
+    notConfirmedTitle: 'It was not confirmed that it is you',
+    notConfirmed: (provider: string) =>
+      `${provider} did not ask for a second factor just now, or somebody else is signed in there. Nothing was changed.`,
+    confirm: (provider: string) =>
+      `This needs a fresh verification. Confirm that it is you with ${provider}.`,
+    confirmWith: (provider: string) => `Confirm with ${provider}`,
   },
   notRequired: {
     title: 'Multi-factor authentication is not required for your account',
@@ -82,53 +586,31 @@ export const en = {
     user: 'User name',
     password: 'Password',
     passwordValue: 'the app password above',
-    incoming: 'Incoming mail (IMAP)',
-    outgoing: 'Outgoing mail (SMTP)',
-    endpoint: (port: number) => `port ${port}, SSL/TLS`,
-    copyUser: 'Copy user name',
-    copyHost: 'Copy server name',
-    guides: 'Step by step',
+    endpoint: (port: number, security: string) => `port ${port}, ${security}`,
+    guide: (app: string) => `Step by step: ${app}`,
+    otherGuides: 'Another app: all instructions (opens in a new tab)',
     test: 'Check that your app works before you leave this page.',
+    useBy: (when: string) => `Use it before ${when}. An app password that nobody uses ends then.`,
+    worked: (app: string, when: string) => `It works: ${app} signed in ${when}.`,
+    nextList: 'See when it was used, change its name or what it may do',
+    details: 'Go to this app password',
+    toList: 'Go to your app passwords',
     shownTitle: 'Already shown',
     shown:
       'This app password has already been shown and cannot be shown again. If you do not have it, revoke it and create a new one.',
-    toList: 'Go to your app passwords',
   },
   apps: {
     outlook: {
       name: 'Outlook',
       hint: 'Outlook 2016 and earlier, for Windows or Mac',
-      guide: 'Outlook 2016 and earlier',
-      steps: (at: MailSettings) => [
-        'Choose File, then Add Account. Choose manual setup, then POP or IMAP.',
-        `Choose account type IMAP. Enter ${at.host} as the incoming and as the outgoing mail server.`,
-        `Outlook fills in only part of the user name: replace it with ${at.user}. Paste the app password. Leave “Secure Password Authentication” off.`,
-        'Choose More Settings. Under Outgoing Server, tick that the server requires authentication, with the same settings as for incoming mail.',
-        `Under Advanced, choose the encryption first, then the port: SSL/TLS with ${at.imapPort} for incoming and SSL/TLS with ${at.smtpPort} for outgoing mail.`,
-        'Choose OK, then Next. Outlook tests both servers.',
-      ],
     },
     appleMail: {
       name: 'Apple Mail',
       hint: 'Mail on a Mac, iPhone or iPad',
-      guide: 'Apple Mail',
-      steps: (at: MailSettings) => [
-        'On a Mac choose Mail, Add Account, Other Mail Account. On an iPhone or iPad open Settings, Mail Accounts, Add Account, Other.',
-        `Enter your name, ${at.user} and the app password.`,
-        '“Unable to verify account name or password” is normal at this point: more fields appear.',
-        `Choose IMAP. Enter ${at.host} for incoming and for outgoing mail, each with ${at.user} and the app password, also where it says optional.`,
-        `On a Mac then open Settings, Accounts, Server Settings and turn off “Automatically manage connection settings” for both servers: port ${at.imapPort} and port ${at.smtpPort}, both with TLS.`,
-      ],
     },
     other: {
       name: 'Another app or device',
       hint: 'Thunderbird, a phone, a scanner, a script',
-      guide: 'Other apps, scanners and scripts',
-      steps: (at: MailSettings) => [
-        `Incoming mail: IMAP, ${at.host}, port ${at.imapPort}, SSL/TLS. Outgoing mail: SMTP, ${at.host}, port ${at.smtpPort}, SSL/TLS.`,
-        `User name ${at.user} for both. Authentication: normal password.`,
-        `A device that only sends needs the outgoing settings alone. Its sender address must be ${at.user}.`,
-      ],
     },
   },
   devices: {
@@ -143,12 +625,49 @@ export const en = {
     title: 'Create an app password',
     firstTitle: 'Which app is your password for?',
     lead: 'Create one for each app or device. Then you can end one without touching the others.',
+    only: 'Only the device you are setting up needs this. Nobody from support will ask for it.',
     app: 'App',
+    profile: 'iPhone, iPad or Mac? Set it up without typing anything',
     device: 'Where do you use it?',
     deviceHint: 'For example: Windows computer, kitchen iPad, scanner on floor 2',
     scopes: 'What it may do',
-    imap: 'Read mail (IMAP)',
-    smtp: 'Send mail (SMTP)',
+    scopeNames: {
+      imap: 'Read mail (IMAP)',
+      pop3: 'Read mail (POP3)',
+      smtp: 'Send mail (SMTP)',
+      'legacy-tls': 'Use old encryption (TLS 1.0), for old scanners and printers only',
+    },
+    more: 'More options',
+    moreHint: 'When it ends, from where, and what it may send',
+    end: 'When does it end?',
+    ends: {
+      never: 'Never',
+      '30d': 'In 30 days',
+      '90d': 'In 90 days',
+      '365d': 'In one year',
+      'unused-90d': 'When it was not used for 90 days',
+      usual: (days: number) => (days === 1 ? 'In one day' : `In ${days} days`),
+      keep: (ends: string) => `As it is now: ${ends}`,
+    },
+    networks: 'Only from these networks',
+    networksHint:
+      'One on each line, such as 192.0.2.0/24. Leave it empty to allow every network: phones change networks often.',
+    sending: 'What it may send',
+    from: 'Only with these sender addresses',
+    fromHint:
+      'One on each line, or a whole domain such as @example.com. Empty: every address of your account.',
+    recipientDomains: 'Only to these domains',
+    recipientDomainsHint: 'One on each line, such as example.com. Empty: to everybody.',
+    perHour: 'Messages per hour',
+    perDay: 'Messages per day',
+    numberHint: 'Empty: no limit',
+    badNetwork: (value: string) => `“${value}” is not a network. Write it like 192.0.2.0/24.`,
+    badSender: (value: string) =>
+      `“${value}” is not an address. Write it like name@example.com or @example.com.`,
+    badDomain: (value: string) => `“${value}” is not a domain. Write it like example.com.`,
+    badNumber: 'Enter a whole number of 1 or more.',
+    tooManyLines: (most: number) => `Enter at most ${most} lines.`,
+    fenceTooLong: 'These names are too long together. Leave some out.',
     noApp: 'Choose an app.',
     noDevice: 'Enter where you use it.',
     badDevice: (most: number) => `Use at most ${most} letters, digits and signs.`,
@@ -157,7 +676,7 @@ export const en = {
     label: (app: string | null, device: string) => (app === null ? device : `${app}, ${device}`),
     limit: (most: number) =>
       `You have reached the limit of ${most} app passwords. Revoke one that you no longer use.`,
-    tooMany: 'You have created many app passwords in a short time. Try again later.',
+    tooMany: (most: number) => `You have created ${most} app passwords within an hour. Try again later.`,
     failed: 'This app password could not be created. Check the name and try again.',
   },
   list: {
@@ -166,10 +685,6 @@ export const en = {
     empty: 'You have no app passwords.',
     emptyHint: 'Create one for each app or device.',
     create: 'Create an app password',
-    created: 'Created',
-    lastUsed: 'Last used',
-    allowed: 'Allowed',
-    expires: 'Expires',
     neverUsed: 'Never used',
     scopes: {
       imap: 'Read (IMAP)',
@@ -177,11 +692,34 @@ export const en = {
       smtp: 'Send (SMTP)',
       'legacy-tls': 'Old encryption',
     },
-    usedFrom: (when: string, protocol: string | null, address: string | null) =>
-      [when, protocol === null ? null : protocol.toUpperCase(), address === null ? null : `from ${address}`]
+    usedFrom: (when: string, protocol: string | null, address: string | null, client: string | null) =>
+      [when, protocol?.toUpperCase() ?? null, address === null ? null : `from ${address}`, client]
         .filter((part) => part !== null)
         .join(', '),
-    states: { active: 'Active', expired: 'Expired', revoked: 'Revoked' },
+    usedAt: (when: string) => `Last used ${when}`,
+    createdAt: (date: string, by: string | null) => `Created ${date}${by === null ? '' : ` ${by}`}`,
+    by: {
+      administrator: 'by an administrator',
+      operator: 'by an operator',
+    },
+    endsAt: (date: string) => `Ends ${date}`,
+    endsUnused: (date: string) => `Ends ${date} if not used`,
+    endedAt: (date: string) => `Ended ${date}`,
+    hasNetworks: 'Certain networks only',
+    hasFence: 'Sending limited',
+    states: { active: 'Active', paused: 'Paused', expired: 'Expired', revoked: 'Revoked' },
+    near: (count: number, most: number) =>
+      `You have ${count} of ${most} app passwords. Revoke those that you no longer use before you need a new one.`,
+    attention: 'Needs your attention',
+    stale: (client: string | null, address: string, label: string, date: string) =>
+      client === null
+        ? `A device at ${address} still sends “${label}”, which ended on ${date}. Set a new app password there, or remove the account from it.`
+        : `${client} (${address}) still sends “${label}”, which ended on ${date}. Set a new app password there, or remove the account from it.`,
+    staleTimes: (times: string, when: string) => `${times} times, last ${when}`,
+    staleOnce: (when: string) => `Once, ${when}`,
+    resumed: (label: string) => `“${label}” works again. The device signs in by itself.`,
+    paused: (label: string) => `“${label}” is paused. It lets nobody in until you resume it.`,
+    changed: (label: string) => `“${label}” has been changed.`,
     ended: (count: number) => `No longer valid (${count})`,
     revoked: (label: string) => `“${label}” has been revoked.`,
     revokedAll: 'All app passwords have been revoked.',
@@ -198,16 +736,253 @@ export const en = {
     bodyAll: 'Every mail app and device will need a new app password. This cannot be undone.',
     keep: 'Keep it',
     keepAll: 'Keep them',
+    openNow: (count: number) =>
+      count === 1
+        ? 'It is in use now: one connection is closed.'
+        : `It is in use now: ${count} connections are closed.`,
+    pauseInstead: 'Not sure? Pause it instead, and let it go on later.',
   },
-  confirm: {
-    title: 'Confirm that it is you',
-    signIn: 'Enter the code that your authenticator app shows now.',
-    body: 'Creating an app password or revoking all of them needs a fresh verification. Enter the code that your authenticator app shows now.',
-    submit: 'Confirm',
-    lost: 'Your authenticator app is gone? Ask your administrator.',
-    disabledTitle: 'Your verification method is turned off',
-    disabled:
-      'There were too many wrong codes. If you did not enter them, somebody else may know your usual password: change it. Ask your administrator to reset your verification method. Your mail apps keep working.',
+  details: {
+    back: 'All app passwords',
+    facts: 'What it is',
+    allowed: 'Allowed',
+    networks: 'Networks',
+    anyNetwork: 'Every network',
+    ends: 'Ends',
+    never: 'never',
+    endsUnless: (date: string) => `${date}, unless it is used before`,
+    unused: (days: number, date: string | null) =>
+      `When it was not used for ${days} days${date === null ? '' : `: on ${date}`}`,
+    sending: 'Sending',
+    senders: (list: string) => `Only as ${list}`,
+    recipients: (list: string) => `Only to ${list}`,
+    messagesPerHour: (count: string) => `At most ${count} messages per hour`,
+    messagesPerDay: (count: string) => `At most ${count} messages per day`,
+    recipientsPerHour: (count: string) => `At most ${count} recipients per hour`,
+    recipientsPerDay: (count: string) => `At most ${count} recipients per day`,
+    maxSize: (megabytes: string) => `Messages of at most ${megabytes} MB`,
+    unknownFence: 'Limited in a way that only a newer version understands. Ask your administrator.',
+    created: 'Created',
+    createdBy: (date: string, by: string | null) => (by === null ? date : `${date}, ${by}`),
+    lastUsed: 'Last used',
+    client: 'App',
+    from: 'From',
+    protocol: 'For',
+    openSessions: 'Connected now',
+    sessions: (count: number) => (count === 1 ? 'One connection' : `${count} connections`),
+    noSessions: 'No connection',
+    unknownSessions: 'Cannot be told right now',
+    rename: 'Name',
+    renameHint: 'The device is not asked again: only the name here changes.',
+    noName: 'Enter a name.',
+    save: 'Save',
+    renamed: 'The new name is saved.',
+    pause: 'Pause',
+    pauseHint: 'Signs the device out and lets nobody in until you resume it. Nothing is lost.',
+    resume: 'Resume',
+    resumeTitle: (label: string) => `Resume “${label}”?`,
+    resumeBody: 'The app or device that has it can sign in again.',
+    keepPaused: 'Keep it paused',
+    change: 'Change what it may do',
+    changeTitle: (label: string) => `Change “${label}”`,
+    changeLead:
+      'The password stays the same. Apps that use it now are signed out for a moment and sign in again under the new rules.',
+    changeSubmit: 'Save changes',
+    unchangeable:
+      'This app password cannot be changed. Revoke it and create a new one, or ask your administrator.',
+    ended: 'It is revoked and lets nobody in. You can only create a new one.',
+    expired: 'It has expired. You can give it a new end, or create a new one.',
+  },
+  activity: {
+    title: 'Activity',
+    lead: 'Sign-ins of mail apps to your account, and those that were refused. If you do not know one, revoke the app password it used.',
+    empty: 'No mail app has signed in yet.',
+    emptyHint: 'Once you have set one up, you see here that it works.',
+    signedIn: 'Signed in',
+    refused: 'Refused',
+    times: (times: string, since: string) => `${times} times since ${since}`,
+    many: 'from many addresses',
+    from: (address: string) => `from ${address}`,
+    today: 'Today',
+    yesterday: 'Yesterday',
+    older: 'Older',
+    newest: 'Newest',
+    kept: (days: number) => (days === 1 ? 'Kept for one day.' : `Kept for ${days} days.`),
+    remedy: 'What to do:',
+    gone: 'an app password that no longer exists',
+    reasons: {
+      'malformed-name': {
+        sentence: 'The user name is not an e-mail address.',
+        remedy: 'Enter your full e-mail address as the user name in the app.',
+      },
+      'authzid-differs': {
+        sentence: 'The app asked for the mailbox of somebody else.',
+        remedy: 'Remove the second user name from the settings of the app.',
+      },
+      'unknown-account': {
+        sentence: 'The user name is not known here.',
+        remedy: 'Look for a typing mistake in the user name of the app.',
+      },
+      'not-an-app-password': {
+        sentence: 'What was entered is not an app password.',
+        remedy:
+          'If this was you, you probably entered your usual password: create an app password and enter that. If it was not, somebody tries to guess your password.',
+      },
+      'one-letter-wrong': {
+        sentence: 'An app password with a typing mistake.',
+        remedy: 'Enter it again. If you no longer have it, create a new one and copy it.',
+      },
+      wrong: {
+        sentence: 'An app password that is not one of yours.',
+        remedy: 'It may belong to another account. If this was you, create a new one and enter it.',
+      },
+      revoked: {
+        sentence: 'An app password that you have revoked.',
+        remedy:
+          'If you still use the device, create a new app password for it. Else remove the account from it.',
+      },
+      paused: {
+        sentence: 'The app password is paused.',
+        remedy: 'Resume it if the device is to sign in again.',
+      },
+      expired: {
+        sentence: 'The app password has expired.',
+        remedy: 'Create a new one and enter it on the device.',
+      },
+      'wrong-protocol': {
+        sentence: 'The app password is right, but does not allow this.',
+        remedy: 'Open the app password and change what it may do.',
+      },
+      'wrong-security': {
+        sentence: 'The app password is right, but not for old encryption.',
+        remedy: 'Set the app to the usual port, or ask your administrator.',
+      },
+      'wrong-network': {
+        sentence: 'The app password is right, but not allowed from this network.',
+        remedy: 'If this was you, open the app password and add the network. If it was not, revoke it.',
+      },
+      'account-disabled': {
+        sentence: 'Your account was turned off.',
+        remedy: 'Ask your administrator.',
+      },
+      throttled: {
+        sentence: 'Too many different wrong passwords came from this network.',
+        remedy:
+          'Find the device that tries them and correct its password. It may try again after 15 minutes.',
+      },
+      'too-many-sessions': {
+        sentence: 'Too many connections were open at once.',
+        remedy: 'Close mail apps that you do not need.',
+      },
+      'backend-refused': {
+        sentence: 'The mail server turned your mailbox away.',
+        remedy: 'Nothing is wrong with the password. Your mailbox may be full: ask your administrator.',
+      },
+      'backend-down': {
+        sentence: 'The mail server did not answer.',
+        remedy: 'Nothing is wrong with the password. The app tries again by itself.',
+      },
+      unavailable: {
+        sentence: 'We could not check the password at that moment.',
+        remedy: 'Nothing is wrong with the password. The app tries again by itself.',
+      },
+      fault: {
+        sentence: 'Something went wrong on our side.',
+        remedy: 'Nothing is wrong with the password. If it happens again, tell your administrator when.',
+      },
+    } satisfies ReasonTexts as ReasonTexts,
+    unknownReason: {
+      sentence: 'The sign-in was refused.',
+      remedy: 'Ask your administrator, and name the time.',
+    },
+  },
+  sessions: {
+    title: 'Sessions',
+    lead: 'Who is signed in to your account at this moment.',
+    mail: 'Mail apps',
+    mailHint:
+      'Mail apps sign in again by themselves after you end a connection. To keep one out, pause or revoke its app password.',
+    mailEmpty: 'No mail app is connected now.',
+    mailUnknown: 'Which mail apps are connected cannot be told right now. Try again in a few minutes.',
+    mailPartial: 'Not every server could be asked: there may be more connections than these.',
+    gone: 'An app password that no longer exists',
+    since: (when: string) => `since ${when}`,
+    from: (address: string) => `from ${address}`,
+    states: { opening: 'signing in', open: '', ending: 'being closed' },
+    oldEncryption: 'old encryption',
+    end: 'End',
+    endNamed: (protocol: string, address: string) => `${protocol} from ${address}`,
+    endAll: 'End all',
+    ended: (count: number) =>
+      count === 1 ? 'One connection has been closed.' : `${count} connections have been closed.`,
+    endedNone: 'The connection was closed already.',
+    portal: 'These pages',
+    portalHint: 'Browsers in which you are signed in here.',
+    thisOne: 'This browser',
+    other: 'Another browser',
+    half: 'Not yet confirmed with a second factor',
+    active: (when: string) => `last active ${when}`,
+    signOut: 'Sign out',
+    signOutNamed: (when: string) => `of the browser signed in since ${when}`,
+    signOutEverywhere: 'Sign out everywhere',
+    signedOut: 'That browser is signed out.',
+    hint: 'You do not know one of them? Sign out everywhere and change your usual password.',
+  },
+  navigation: {
+    name: 'Pages',
+    appPasswords: 'App passwords',
+    activity: 'Activity',
+    sessions: 'Sessions',
+    methods: 'Verification methods',
+    help: 'Help',
+    ends: (when: string) => `You are signed out at ${when} unless you go on.`,
+    endsFinally: (when: string) => `You are signed out at ${when}; then sign in again.`,
+    endsSoon: (when: string) => `You are signed out at ${when}.`,
+    over: 'Your session has ended. Sign in again to go on.',
+    stay: 'Stay signed in',
+  },
+  banners: {
+    title: 'News about your account',
+    lead: 'You do not know one of these? End what you do not know, and change your usual password.',
+    dismiss: 'Got it',
+    dismissAll: 'Got it, all of them',
+    more: (count: number) => (count === 1 ? 'One more' : `${count} more`),
+    from: (address: string) => `from ${address}`,
+    by: {
+      administrator: 'by an administrator',
+      operator: 'by an operator',
+      gateway: 'automatically',
+    },
+    methods: {
+      totp: 'authenticator app',
+      passkey: 'passkey',
+      email: 'code by e-mail',
+      recovery: 'recovery codes',
+    },
+    other: 'Something about your account was changed.',
+    sentences: {
+      'app-password-created': (fact) => sentence(`The app password “${fact.label}” was created`, fact.who),
+      'app-password-first-used': (fact) =>
+        sentence(
+          `The app password “${fact.label}” was used for the first time: ${fact.protocol} from ${fact.address}`,
+          fact.client === '' ? '' : `(${fact.client})`,
+        ),
+      'app-password-revoked': (fact) => sentence(`The app password “${fact.label}” was revoked`, fact.who),
+      'app-passwords-revoked': (fact) => sentence('All app passwords were revoked', fact.who),
+      'factor-added': (fact) => sentence(`A verification method (${fact.method}) was added`, fact.who),
+      'factor-removed': (fact) => sentence(`A verification method (${fact.method}) was removed`, fact.who),
+      'factor-disabled': (fact) =>
+        `A verification method was turned off after too many wrong codes: ${fact.method}. If you did not enter them, change your usual password.`,
+      'factor-reset': (fact) => sentence(`A verification method (${fact.method}) was reset`, fact.who),
+      'passkey-copied': (fact) => sentence('A passkey was used that may have been copied', fact.who),
+      'factors-reset': (fact) => sentence('All verification methods were reset', fact.who),
+      'recovery-codes-created': (fact) => sentence('New recovery codes were created', fact.who),
+      'recovery-code-used': (fact) => `A recovery code was used. Codes left: ${fact.left}.`,
+      'alternate-address-changed': (fact) => sentence('The alternate e-mail address was changed', fact.who),
+      'factors-guessed': () =>
+        'Somebody entered your usual password and then five wrong codes. If that was not you, change your usual password.',
+      'many-changes': () => 'Much was changed within an hour. Look through your app passwords and methods.',
+    } satisfies BannerSentences as BannerSentences,
   },
   failed: {
     title: 'Something went wrong on our side',
@@ -219,8 +994,7 @@ export const en = {
   },
   throttled: {
     title: 'Too many attempts',
-    body: (wait: string) =>
-      `Try again in ${wait}. Your account is not locked and your mail apps keep working.`,
+    body: (when: string) => `Try again ${when}. Your account is not locked and your mail apps keep working.`,
   },
   ended: {
     title: 'Your session has ended',
@@ -241,38 +1015,458 @@ export const en = {
     title: 'Your browser sent something unexpected',
     body: 'Nothing was changed. Open the page again.',
   },
-  wait: (ms: number) => {
-    const minutes = Math.ceil(ms / 60_000);
-    if (minutes <= 1) return 'a minute';
-    return minutes < 90 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
+  administration: {
+    name: 'Administration',
+    accounts: {
+      title: 'Accounts',
+      lead: 'Find an account, see why its mail apps cannot sign in, and set things right.',
+      find: 'Address or part of it',
+      submit: 'Search',
+      none: 'No account has this in its address.',
+      noneHint: 'An account is made when its person signs in here for the first time, or below.',
+      more: 'More accounts',
+      count: (count: string) => `${count} accounts shown`,
+      create: 'Make an account',
+      createHint: 'For somebody who is to get an enrollment code before the first sign-in.',
+      createAddress: 'E-mail address',
+      createSubmit: 'Make account',
+      badAddress: 'Enter a full address of a domain that this server is set up for.',
+      appPasswords: (count: string) => `App passwords: ${count}`,
+      lastUsed: (when: string) => `Last used ${when}`,
+      neverUsed: 'Never used',
+      enrolled: 'Verification method set up',
+      notEnrolled: 'No verification method yet',
+      states: { active: 'On', disabled: 'Turned off', forged: 'Changed by hand' },
+    },
+    account: {
+      created: 'Created',
+      policy: 'Multi-factor authentication',
+      methods: 'Verification methods',
+      noMethods: 'None',
+      methodDisabled: (name: string) => `${name} (turned off after too many wrong codes)`,
+      appPasswords: 'App passwords',
+      noAppPasswords: 'There is none.',
+      ended: (count: string) => `Ended ones: ${count}`,
+      sessions: 'Connected now',
+      noSessions: 'Nothing is connected.',
+      sessionsUnknown: 'The connections cannot be told at the moment.',
+      activity: 'Recent sign-ins and refusals',
+      noActivity: 'There was none.',
+      /** The sentences address the person. */
+      asRead: 'In the words that the person reads.',
+      allActivity: 'All sign-ins and refusals',
+      stale: 'Devices that send an ended app password',
+      trail: 'Audit trail of this account',
+      change: 'Change something',
+      ownAccount: 'This is your own account: change it on your own pages.',
+      back: 'Back to the account',
+      forged: 'This account was changed in the database by hand. It can be turned off, and nothing else.',
+    },
+    policies: {
+      required: 'Required',
+      optional: 'Optional',
+      off: 'Off',
+      domain: 'As its domain says',
+    },
+    /** What can be done, each: the button, what it means before it is done, and what is said after it. */
+    acts: {
+      disable: {
+        button: 'Turn the account off',
+        body: 'Every mail app is signed out within seconds, nobody can sign in, and nothing is deleted. You can turn it on again.',
+        done: 'The account is turned off.',
+      },
+      enable: {
+        button: 'Turn the account on',
+        body: 'Its app passwords work again.',
+        done: 'The account is turned on.',
+      },
+      mfa: {
+        button: 'Change the MFA policy',
+        body: 'The policy of this account goes before that of its domain.',
+        done: 'The MFA policy is changed.',
+      },
+      'reset-factors': {
+        button: 'Reset the verification methods',
+        body: 'All methods and recovery codes are removed, and the person sets up a new one at the next sign-in. If the account was taken over, revoke the app passwords too: they would keep the intruder in.',
+        done: 'The verification methods are reset.',
+      },
+      'password-changed': {
+        button: 'The main password was changed',
+        body: 'Ends the sessions of these pages. App passwords do not depend on the main password: say what becomes of them.',
+        done: 'The browser sessions are ended.',
+      },
+      'revoke-all': {
+        button: 'Revoke all app passwords',
+        body: 'Every mail app and device of the person will need a new app password. This cannot be undone.',
+        done: 'All app passwords are revoked.',
+      },
+      'end-sessions': {
+        button: 'End all connections',
+        body: 'Mail apps are disconnected and may come back at once; the browser sessions are ended.',
+        done: 'The connections are ended.',
+      },
+      'enrollment-code': {
+        button: 'Make an enrollment code',
+        body: 'Whoever has the code and the main password can set up the first verification method. Hand it over in person. It replaces the one before and is valid for seven days.',
+        done: 'A new enrollment code was made.',
+      },
+      pause: {
+        button: 'Pause',
+        body: 'The app or device that uses it is signed out within seconds, and cannot sign in until it is resumed.',
+        done: 'The app password is paused.',
+      },
+      resume: { button: 'Resume', body: 'It works again.', done: 'The app password works again.' },
+      revoke: {
+        button: 'Revoke',
+        body: 'The app or device that uses it is signed out within seconds and cannot sign in with it again. This cannot be undone.',
+        done: 'The app password is revoked.',
+      },
+    },
+    act: {
+      title: (button: string, name: string) => `${button}: ${name}`,
+      reason: 'Reason',
+      reasonHint: 'Stands in the audit trail with your name. A ticket number is enough.',
+      noReason: 'Enter a reason.',
+      longReason: (most: number) => `Use at most ${most} characters.`,
+      appPasswords: 'App passwords',
+      keep: 'Keep them',
+      revoke: 'Revoke them',
+      noFate: 'Say what becomes of the app passwords.',
+      policy: 'Policy',
+      noPolicy: 'Choose a policy.',
+      told: 'The person is told by mail.',
+      failed: 'That could not be done. Somebody may have changed the account meanwhile: look at it again.',
+    },
+    code: {
+      title: 'Enrollment code',
+      lead: (address: string) => `For ${address}.`,
+      once: 'It is shown only once. Hand it over in person or by phone, never by mail to the same mailbox.',
+      until: (when: string) => `Valid until ${when}.`,
+      none: 'This account has a verification method already: a code would be good for nothing. Reset the methods first.',
+    },
+    trail: {
+      title: 'Audit trail',
+      lead: 'Who did what, newest first. Entries cannot be changed unnoticed: see “sallyport audit verify”.',
+      of: (address: string) => `Audit trail of ${address}`,
+      all: 'Audit trail of everything',
+      empty: 'There is no entry.',
+      older: 'Older entries',
+      download: 'Download as JSON lines',
+      actions: {
+        'factor.enabled': 'Verification method turned on again',
+        'passkey.counter-fell': 'A passkey may have been copied',
+        'recovery-hold.ended': 'Wait after a recovery code ended',
+        'keys.retired': 'Key retired',
+        'audit.opened': 'Audit chain begun',
+        'audit.closed': 'Audit chain ended',
+        'app-password.created': 'App password created',
+        'app-password.revoked': 'App password revoked',
+        'app-password.paused': 'App password paused',
+        'app-password.resumed': 'App password resumed',
+        'app-password.changed': 'App password changed',
+        'app-password.first-used': 'App password used for the first time',
+        'app-passwords.revoked': 'All app passwords revoked',
+        'factor.added': 'Verification method added',
+        'factor.removed': 'Verification method removed',
+        'factor.disabled': 'Verification method turned off',
+        'factor.reset': 'Verification method reset',
+        'factors.reset': 'All verification methods reset',
+        'recovery-codes.created': 'Recovery codes created',
+        'recovery-code.used': 'Recovery code used',
+        'alternate-address.changed': 'Alternate address changed',
+        'enrollment-code.created': 'Enrollment code made',
+        'factors.guessed': 'Five wrong codes after a right password',
+        'account.created': 'Account made',
+        'account.disabled': 'Account turned off',
+        'account.enabled': 'Account turned on',
+        'account.viewed': 'Account looked at',
+        'account.erased': 'Account erased',
+        'account.mfa-set': 'MFA policy changed',
+        'account.password-changed': 'Main password was changed',
+        'sessions.ended': 'Connections ended',
+        'identity.linked': 'Identity linked',
+        'identity.unlinked': 'Identity link removed',
+        'throttles.cleared': 'Throttles cleared',
+        'login-log.viewed': 'Login log looked at',
+        'login-log.erased': 'Login log erased',
+        'keys.rotated': 'Keys rotated',
+        'keys.added': 'Key added',
+        'database.migrated': 'Database brought up to date',
+        'database.restored': 'Database restored from a backup',
+        'accounts.exported': 'Accounts exported',
+        'app-passwords.exported': 'App passwords exported',
+        'backup.made': 'Backup made',
+      } satisfies Readonly<Record<JournalAction | 'audit.opened' | 'audit.closed', string>>,
+      actors: {
+        person: 'the person',
+        administrator: (name: string) => `administrator ${name}`,
+        operator: (name: string) => `${name} on the command line`,
+        gateway: 'the gateway',
+      },
+      by: (who: string) => `by ${who}`,
+      from: (address: string) => `from ${address}`,
+      because: (reason: string) => `Reason: ${reason}`,
+    },
   },
-  date: (at: number) =>
-    new Intl.DateTimeFormat('en-GB', {
-      day: 'numeric',
-      month: 'short',
-      year: 'numeric',
-      timeZone: 'UTC',
-    }).format(at),
-  ago: (ms: number) => {
-    const minutes = Math.floor(ms / 60_000);
-    if (minutes < 1) return 'just now';
-    if (minutes < 60) return count(minutes, 'minute');
-    if (minutes < 48 * 60) return count(Math.floor(minutes / 60), 'hour');
-    return count(Math.floor(minutes / 1_440), 'day');
+  help: {
+    title: 'Set up your mail app',
+    lead: 'Choose your app. The values are the same everywhere; only the windows differ.',
+    guides: 'Step by step',
+    settings: 'The settings',
+    user: 'User name',
+    password: 'Password',
+    incoming: 'Incoming mail (IMAP)',
+    incomingPop3: 'Incoming mail (POP3)',
+    outgoing: 'Outgoing mail (SMTP)',
+    server: 'Server',
+    port: (port: number) => `port ${port}`,
+    security: { implicit: 'SSL/TLS', starttls: 'STARTTLS' },
+    offered: (host: string, port: number, security: string) => `${host}, port ${port}, ${security}`,
+    create: 'Create an app password',
+    needed: 'You need an app password: your usual password is refused.',
+    autoconfig: 'This mail server needs an app password.',
+    window: (name: string) => `The window “${name}”`,
+    warning: 'Mind where your password goes',
+    trouble: 'If it does not work',
+    replace: 'Replace the password',
+    otherPorts: 'Other ports',
+    otherPortsLead: 'If a network blocks the ports above, these do as well.',
+    all: 'All guides',
+  },
+  guides,
+  windowWords: words,
+  profileLink: {
+    setUpTitle: 'Set up an Apple device',
+    setUpLead:
+      'A profile sets Mail up on an iPhone, iPad or Mac without typing. It gets an app password of its own, which may read and send mail.',
+    device: 'Name of the device',
+    deviceHint: 'For example: iPhone, kitchen iPad, Mac at work',
+    noDevice: 'Enter a name for the device.',
+    badDevice: (most: number) => `Use at most ${most} letters, digits and signs.`,
+    here: 'Set up this iPhone, iPad or Mac',
+    hereHint: 'A profile is downloaded. Install it in the settings within 8 minutes.',
+    other: 'Set up another device with a QR code',
+    otherHint: 'You point the camera of the other device at a code on this screen.',
+    impossible: 'This server does not offer what Apple’s profiles need. Set Mail up by hand.',
+    unsigned:
+      'The device will say that the profile is not signed. Install it all the same if you have made it yourself.',
+    secretFile: 'The profile holds the app password. Delete the downloaded file once it is installed.',
+    codeTitle: 'Scan this code with the other device',
+    codeLead: (device: string, time: string) =>
+      `It sets up “${device}” once, until ${time}. Whoever scans it first gets the app password: keep others from photographing this screen.`,
+    codeAlt: 'QR code with the link. The link is shown as text beside it.',
+    codeOpen: 'Open the camera on the iPhone or iPad and point it at the code. Open the link in Safari.',
+    codeElse: 'Can’t scan it? Open this link on the other device:',
+    copyLink: 'Copy link',
+    check: 'Check whether it was used',
+    cancel: 'Cancel the code',
+    again: 'Make a new code',
+    statusTitle: 'Code for another device',
+    open: (device: string, time: string) =>
+      `The code for “${device}” has not been used yet. It is valid until ${time}.`,
+    once: 'The code is shown only once. If it is gone from the screen, make a new one.',
+    used: (device: string, time: string, by: string, address: string) =>
+      `The code for “${device}” was used at ${time} by ${by} (${address}).`,
+    usedNotYou: 'If that was not you, revoke the app password now.',
+    failed: (device: string) =>
+      `The code for “${device}” was used, but no app password was created. Make a new code.`,
+    over: (device: string) => `The code for “${device}” is not valid any more. Nobody has used it.`,
+    toList: 'Go to your app passwords',
+    unknownBrowser: 'an unknown browser',
+    linkTitle: 'Set up this device',
+    linkLead: 'This page sets Mail up on this iPhone, iPad or Mac with a code from another screen.',
+    linkCode: 'Code or link',
+    linkCodeHint:
+      'It is in the address of this page after the # sign, and beside the QR code. Without JavaScript paste it here.',
+    linkContinue: 'Continue',
+    linkInvalid: 'That is no code of this page. Copy the whole link.',
+    linkOver: 'This code is not valid any more',
+    linkOverBody:
+      'It was used already, was cancelled, or is older than ten minutes. Make a new one where you made this one.',
+    linkAccount: 'Account',
+    linkDevice: 'Device',
+    linkInstall: 'Install Mail on this device',
+    linkWarning:
+      'Only continue if you have made this code yourself, just now. Nobody from support will ask you to.',
+    linkNext: 'Then open “Settings”, “Profile Downloaded”, within 8 minutes.',
+    linkFull: 'The account has reached its limit of app passwords',
+    linkFullBody: 'Revoke one that you no longer use, then make a new code.',
+    notAllowed: 'App passwords cannot be created for this account now. Ask your administrator.',
+    tooMany: 'You have created many app passwords in a short time. Try again later.',
+    limit: (most: number) =>
+      `You have reached the limit of ${most} app passwords. Revoke one that you no longer use.`,
+    thunderbird: 'Thunderbird for Android: scan the account',
+    thunderbirdAlt:
+      'QR code with the account and this app password. The same values are on this page as text.',
+    thunderbirdLead:
+      'In Thunderbird choose “Settings”, “Import settings”, “Scan QR code” and point the camera at this code. It holds the app password: keep others from photographing it.',
+    profileName: (address: string) => `Mail for ${address}`,
+    profileDescription: (address: string) => `Sets up Mail for ${address} with its own app password.`,
+    profileAccount: 'Mail account',
+    consent: (address: string) =>
+      `This profile contains an app password for ${address}. Install it only on your own device and do not share the file.`,
+  },
+  gate: {
+    codeTitle: 'Enter your enrollment code',
+    codeBody:
+      'Your organization gives each person a code for setting up the first verification method. It works once. Have your phone ready: after the code you have ten minutes.',
+    code: 'Enrollment code',
+    codeHint: 'Sixteen letters and digits, such as 7KQ2-9F3M-XT4D-8HVN',
+    noCode: 'You have no code, or it does not work any more? Ask your administrator for a new one.',
+    wrong: 'That code is not right. Check it, letter by letter.',
+    gone: 'There is no code for your account, it has expired, or it was tried too often. Ask your administrator for a new one.',
+    length: 'Enter all sixteen letters and digits.',
+    networkTitle: 'Set it up from inside your organization',
+    network:
+      'Your first verification method can be set up from your organization’s own network only. Open this page there, or ask your administrator.',
+    idpTitle: 'Sign in with a second factor there first',
+    idp: 'Your first verification method can be set up after a sign-in for which your organization asked for a second factor. Set one up there and sign in again, or ask your administrator.',
+  },
+  replace: {
+    title: 'Set up a new verification method',
+    body: 'Your recovery code was right. It opens this page and nothing else: set up a new method now. Then remove the one that you lost.',
+    hold: (when: string) =>
+      `To protect your mailbox, app passwords can be created from ${when} on. Those you have keep working. Your administrator can allow it sooner.`,
+  },
+  choose: {
+    title: 'Choose a verification method',
+    lead: 'Select your authentication method and follow the prompts.',
+    legend: 'Method',
+    totp: 'Authenticator app',
+    totpHint: 'An app on your phone or computer shows a six-digit code. It works without a network.',
+    passkey: 'Passkey or security key',
+    passkeyHint: 'Confirm with your fingerprint, face or device PIN, or with a USB or NFC key.',
+    email: 'Code to another e-mail address',
+    emailHint:
+      'We send a code to an address that you can read without this mailbox. It helps when another method is not at hand.',
+    unsupported: 'This browser does not support passkeys. Choose another method.',
+    none: 'Choose a method.',
+    full: 'You have as many methods as there can be. Remove one first.',
+  },
+  methodName: {
+    field: 'Name of this method',
+    hint: 'For example: phone, blue key',
+    bad: (most: number) => `Use at most ${most} letters, digits and signs.`,
+  },
+  passkey: {
+    title: 'Create a passkey',
+    body: 'Your browser will ask you to confirm. Your fingerprint or face never leaves your device.',
+    name: 'Name of this passkey',
+    start: 'Create a passkey',
+    ask: 'Continue',
+    waiting: 'Follow what your browser shows.',
+    cancelled: 'No passkey was created. Try again or choose another method.',
+    exists: 'This device already has a passkey for your account.',
+    refused: 'The passkey could not be accepted. Try again, or use another one.',
+    expired: 'That took too long. Try again.',
+    scripts: 'Passkeys need JavaScript, which is turned off in this browser. Choose another method.',
+    other: 'Choose another method',
+  },
+  emailCode: {
+    title: 'Code to another e-mail address',
+    body: 'It is a help for the day when another method is not at hand, and no method of its own.',
+    field: 'Alternate e-mail address',
+    send: 'Send code',
+    sent: (masked: string, time: string) => `We sent a code to ${masked}. It is valid until ${time}.`,
+    resend: 'Send a new code',
+    codeHint: 'Eight digits',
+    length: 'Enter all eight digits.',
+    wrong: 'That code is not right. Check it or ask for a new one.',
+    expired: 'That code has expired. Ask for a new one.',
+    same: (address: string) => `Enter an address other than ${address}.`,
+    invalid: 'Enter an e-mail address like name@example.com.',
+    served:
+      'Enter an address that does not belong to your organization: it must be readable without this mailbox.',
+    unavailable: 'The code could not be sent right now. Try again in a few minutes, or use another method.',
+  },
+  recovery: {
+    title: 'Save your recovery codes',
+    body: 'Each code works once, when you cannot use your verification method. Keep them where you can reach them without this device.',
+    once: 'They are shown only once.',
+    codes: 'Recovery codes',
+    download: 'Download',
+    filename: 'recovery-codes.txt',
+    fileHead: (address: string, host: string) => `Recovery codes for ${address} at ${host}`,
+    print: 'Print',
+    printHint: 'To print them, use your browser’s Print command.',
+    saved: 'The codes are saved',
+    stateTitle: 'Recovery codes',
+    none: 'You have no recovery codes.',
+    left: (count: string) => `Recovery codes left: ${count}`,
+    create: 'Create recovery codes',
+    renew: 'Create new codes',
+    renewHint: 'Create new codes; the old ones stop working.',
+    shown:
+      'The codes have already been shown and cannot be shown again. If you do not have them, create new ones.',
+    nag: 'You have no saved recovery codes. Without them, a lost phone means asking your administrator.',
+    nagFew: (count: string) => `Recovery codes left: ${count}. Create new ones before you need them.`,
+    nagLink: 'Save recovery codes',
+  },
+  confirm: {
+    title: 'Confirm that it is you',
+    signIn: 'Enter the code that your authenticator app shows now.',
+    body: 'Creating an app password or changing a method needs a fresh verification. Enter the code that your authenticator app shows now.',
+    passkey: 'Use your passkey or security key.',
+    usePasskey: 'Use your passkey',
+    passkeyCancelled: 'It was not confirmed. Try again or use another method.',
+    email: 'We send a code to your alternate e-mail address.',
+    recovery:
+      'Enter one of your recovery codes. It works once, and opens the page where you set up a new method.',
+    recoveryField: 'Recovery code',
+    recoveryHint: 'Sixteen letters and digits, such as 7KQ2-9F3M-XT4D-8HVN',
+    recoveryWrong: 'That code is not right, or it was used before. Check it or take another one.',
+    recoveryLength: 'Enter all sixteen letters and digits.',
+    submit: 'Confirm',
+    other: 'Use another method',
+    useTotp: 'Use your authenticator app',
+    useEmail: 'Use a code to your other e-mail address',
+    useRecovery: 'Use a recovery code',
+    again: 'Your security key can confirm this right after your password only. Sign in again to go on.',
+    signInAgain: 'Sign in again',
+    lost: 'No method works? Ask your administrator.',
+    disabledTitle: 'Your verification method is turned off',
+    disabled:
+      'There were too many wrong codes. If you did not enter them, somebody else may know your usual password: change it. Ask your administrator to reset your verification method. Your mail apps keep working.',
+    methodDisabled: 'This method is turned off after too many wrong codes. Use another one.',
+  },
+  methods: {
+    title: 'Verification methods',
+    lead: 'With one of them you confirm that it is you. Two are better than one: the day one is lost, the other is there.',
+    add: 'Add a method',
+    kinds: {
+      totp: 'Authenticator app',
+      passkey: 'Passkey or security key',
+      email: 'Code to another e-mail address',
+    },
+    primary: 'Shown first',
+    off: 'Turned off',
+    offHint: 'Too many wrong codes were entered for it.',
+    added: (when: string) => `Added ${when}`,
+    used: (when: string) => `Last used ${when}`,
+    neverUsed: 'Never used',
+    change: 'Change',
+    named: (name: string) => `“${name}”`,
+    save: 'Save name',
+    makePrimary: 'Show this one first',
+    enable: 'Turn it on again',
+    remove: 'Remove',
+    removeTitle: (name: string) => `Remove “${name}”?`,
+    removeBody:
+      'You can no longer confirm with it. Your other browsers are signed out; your mail apps keep working.',
+    keep: 'Keep it',
+    last: 'This is your only method. Add another one before you remove it.',
+    doneAdded: 'The method is added. Your other browsers were signed out.',
+    doneReplaced: 'The new method works. Remove those that you no longer have.',
+    doneRemoved: 'The method is removed. Your other browsers were signed out.',
+    doneChanged: 'Saved.',
+    back: 'Back to your methods',
+    heldTitle: 'App passwords can be created later',
   },
 };
 
-/** What a mail app has to be told, as the guides print it. */
-export interface MailSettings {
-  readonly host: string;
-  readonly user: string;
-  readonly imapPort: number;
-  readonly smtpPort: number;
-}
-
 /** The portal in one language. */
-export type Texts = typeof en;
+export type Texts = typeof texts;
 
-function count(number: number, unit: string): string {
-  return `${number} ${unit}${number === 1 ? '' : 's'} ago`;
+function sentence(text: string, who: string): string {
+  return who === '' ? `${text}.` : `${text} ${who}.`;
 }

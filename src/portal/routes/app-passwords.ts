@@ -1,11 +1,18 @@
 import { z } from 'zod';
 import type { Config } from '../../config/schema.ts';
-import type { AppPasswords, AppPasswordView } from '../../credentials/app-passwords.ts';
-import type { Logger } from '../../observability/logger.ts';
-import type { Texts } from '../locales/en.ts';
-import { guessMailApp, type MailApp, mailApps, mailPorts } from '../mail-app.ts';
-import type { Notices } from '../notices.ts';
-import type { Reveals } from '../reveals.ts';
+import type { AppPasswordView } from '../../credentials/app-passwords.ts';
+import type { Notices } from '../../credentials/notices.ts';
+import type { Factors } from '../../identity/second-factor/factors.ts';
+import type { Database } from '../../store/database.ts';
+import { listStaleClients } from '../../store/stale-clients.ts';
+import type { AppPasswordActions, Asking } from '../actions/app-passwords.ts';
+import type { MailSessionActions } from '../actions/sessions.ts';
+import { problemTexts } from '../app-password-form.ts';
+import { entryOf, factsOf, staleText, workingOf } from '../app-password-texts.ts';
+import { bannerLine } from '../banner-texts.ts';
+import { deviceIconOf } from '../device-icon.ts';
+import type { Language } from '../language.ts';
+import { recoveryNag } from '../recovery-nag.ts';
 import {
   type Answer,
   get,
@@ -16,215 +23,255 @@ import {
   type Route,
   redirect,
   type SessionAt,
+  type Visit,
 } from '../route.ts';
-import type { Guide, ListEntry, Problem } from '../views.ts';
+import type { Problem } from '../views.ts';
 
-/** requirements 4.3 */
-const createdPerHour = 10;
-/** Together with the app's name it stays below what a label may have. */
-const deviceCharacters = 50;
+/** A device that was silent for so long has been seen to. */
+const staleMs = 7 * 86_400_000;
+/** The others come up when these were dismissed. */
+const bannersShown = 10;
+/** The limit is told before it hurts: from 35 of 40 on. */
+const nearShare = 0.875;
 
-interface Choices {
-  readonly app: MailApp | null;
-  readonly device: string;
-  readonly imap: boolean;
-  readonly smtp: boolean;
-}
-
-/** Create, show once, list, revoke. Every app password is looked up by its id and the session's account (S-67). */
+/** List, one app password, rename, pause, resume, revoke. Every one is found by its id and the session's account (S-67). */
 export function appPasswordRoutes(parts: {
   readonly config: Config;
-  readonly appPasswords: AppPasswords;
-  readonly reveals: Reveals;
-  readonly notices: Notices;
-  readonly logger: Logger;
-  readonly texts: Texts;
+  readonly database: Database;
+  readonly actions: AppPasswordActions;
+  readonly mailSessions: MailSessionActions;
+  readonly factors: Factors;
+  /** null: nobody is told of anything. */
+  readonly notifications: Pick<Notices, 'listBanners' | 'dismiss'> | null;
   readonly now: () => number;
 }): readonly Route[] {
-  const { config, appPasswords, reveals, notices, logger, texts: t, now } = parts;
+  const { config, database, actions, mailSessions, factors, notifications, now } = parts;
 
-  const findOwn = async (session: SessionAt['full'], id: Buffer | null): Promise<AppPasswordView | null> => {
-    const found = id === null ? null : await appPasswords.find(id);
-    return found?.accountId.equals(session.account.id) === true ? found : null;
-  };
-
-  const createPage = async (
+  const listPage = async (
     session: SessionAt['full'],
-    choices: Choices,
-    problems: readonly Problem[],
-    status = 200,
+    language: Language,
+    revoked: string | undefined,
   ): Promise<Answer> => {
-    const isFirst = (await appPasswords.list(session.account.id)).length === 0;
-    const apps = mailApps.map((value) => ({ value, name: t.apps[value].name, hint: t.apps[value].hint }));
-    return page({ view: 'create', data: { isFirst, apps, ...choices, problems } }, status);
-  };
-
-  const create = async (session: SessionAt['stepped-up'], choices: Choices): Promise<Answer> => {
-    const problems = problemsOf(choices, t);
-    const { app, device, imap, smtp } = choices;
-    if (problems.length > 0 || app === null) return await createPage(session, choices, problems, 422);
-    const refuse = async (text: string) =>
-      await createPage(session, choices, [{ field: 'device', text }], 422);
-    const { account } = session;
-    const existing = await appPasswords.list(account.id);
-    if (existing.filter((each) => each.createdAt > now() - 3_600_000).length >= createdPerHour) {
-      return await refuse(t.create.tooMany);
-    }
-    const created = await appPasswords.create({
-      account,
-      label: t.create.label(app === 'other' ? null : t.apps[app].name, device),
-      scopes: [...(imap ? (['imap'] as const) : []), ...(smtp ? (['smtp'] as const) : [])],
-      networks: [],
-      expiresInMs: undefined,
-      createdBy: 'portal',
-    });
-    switch (created.kind) {
-      case 'created': {
-        const id = created.id.toString('hex');
-        logger.info(
-          { event: 'app-password-created', account: account.address, credential: id },
-          'app password created',
-        );
-        reveals.hold(session, created.id, { secret: created.secret, app, isFirst: existing.length === 0 });
-        return redirect(`/app-passwords/${id}/secret`);
-      }
-      case 'cap-reached':
-        return await refuse(t.create.limit(created.cap));
-      case 'invalid':
-        return await refuse(t.create.failed);
-      default:
-        return created satisfies never;
-    }
-  };
-
-  const secretPage = async (session: SessionAt['full'], id: Buffer | null): Promise<Answer> => {
-    const own = await findOwn(session, id);
-    if (own === null) return { kind: 'not-found' };
-    const reveal = reveals.take(session, own.id);
-    if (reveal === null) return notices.alreadyShown();
-    const ports = mailPorts(config);
-    const settings = { host: config.hostname, user: session.account.address, ...ports };
-    const guides: readonly Guide[] = mailApps.map((app) => ({
-      name: t.apps[app].guide,
-      steps: t.apps[app].steps(settings),
-      isOpen: app === reveal.app,
-    }));
-    const data = {
-      label: own.label,
-      groups: reveal.groups,
-      isFirst: reveal.isFirst,
-      user: session.account.address,
-      host: config.hostname,
-      imapPort: own.scopes.includes('imap') ? ports.imapPort : null,
-      smtpPort: own.scopes.includes('smtp') ? ports.smtpPort : null,
-      guides,
-    };
-    return page({ view: 'secret', data });
-  };
-
-  const listPage = async (session: SessionAt['full'], revoked: string | null): Promise<Answer> => {
-    const all = await appPasswords.list(session.account.id);
-    const entries = all.map((each) => entryOf(each, t, now()));
+    const { create: c, list: t } = language.texts;
+    const all = await actions.list(session.account);
+    const entries = all.map((each) => entryOf(each, language, now()));
+    const banners = (await notifications?.listBanners(session.account.id)) ?? [];
+    const stale = await listStaleClients(database, session.account.id, now() - staleMs);
     const justRevoked = entries.find((each) => each.id === revoked && each.state === 'revoked');
     const live = entries.filter((each) => each.state !== 'revoked');
     const most = config.appPasswords.maxPerAccount;
+    const count = live.filter((each) => each.state !== 'expired').length;
+    const near =
+      count >= most ? c.limit(most) : count >= Math.ceil(most * nearShare) ? t.near(count, most) : null;
     const data = {
       live,
       ended: entries.filter((each) => each.state === 'revoked'),
       done:
-        revoked === 'all' && live.length === 0
-          ? t.list.revokedAll
+        revoked === 'all' && live.length === 0 && entries.length > 0
+          ? t.revokedAll
           : justRevoked === undefined
             ? null
-            : t.list.revoked(justRevoked.label),
-      limit: live.filter((each) => each.state === 'active').length >= most ? t.create.limit(most) : null,
+            : t.revoked(justRevoked.label),
+      banners: banners.slice(0, bannersShown).map((each) => bannerLine(each, language, now())),
+      stale: stale.map((each) => staleText(each, language, now())),
+      near,
+      nag: await recoveryNag(factors, session.account, language),
+      canCreate: count < most,
       canRevokeAll: live.length > 1,
     };
     return page({ view: 'list', data });
   };
 
-  const checkbox = z.literal('on').optional();
-  const fields = {
-    app: z.enum(mailApps).optional(),
-    device: z.string().max(1_000),
-    imap: checkbox,
-    smtp: checkbox,
+  const detailsPage = async (
+    view: AppPasswordView,
+    session: SessionAt['full'],
+    language: Language,
+    shown: { readonly done: string | null; readonly name?: string; readonly problems?: readonly Problem[] },
+  ): Promise<Answer> => {
+    const t = language.texts.details;
+    const open = view.state === 'revoked' ? 0 : await mailSessions.countOf(session.account, view.id);
+    const connections = open === null ? t.unknownSessions : open === 0 ? t.noSessions : t.sessions(open);
+    const { done, name = view.label, problems = [] } = shown;
+    const data = {
+      id: view.id.toString('hex'),
+      label: view.label,
+      icon: deviceIconOf(view.label, view.lastUsedClient),
+      state: view.state,
+      done,
+      working: workingOf(view, language, now()),
+      note: view.state === 'revoked' ? t.ended : view.state === 'expired' ? t.expired : null,
+      facts: [...factsOf(view, language, now()), { name: t.openSessions, values: [connections] }],
+      name,
+      isAlterable: view.state !== 'revoked',
+      problems,
+    };
+    return page({ view: 'app-password', data }, problems.length === 0 ? 200 : 422);
   };
+
+  /** Says only what is so: the address of a page can be made by anybody. */
+  const doneText = (done: string | undefined, view: AppPasswordView, { texts }: Language): string | null => {
+    const { list: t, details } = texts;
+    if (done === 'paused' && view.state === 'paused') return t.paused(view.label);
+    if (done === 'resumed' && view.state === 'active') return t.resumed(view.label);
+    if (done === 'changed') return t.changed(view.label);
+    return done === 'renamed' ? details.renamed : null;
+  };
+
+  const withOwn = async (
+    { session, id }: Here,
+    then: (own: AppPasswordView) => Promise<Answer>,
+  ): Promise<Answer> => {
+    const own = await actions.find(session.account, id);
+    return own === null ? { kind: 'not-found' } : await then(own);
+  };
+
+  const unchangeable = async (own: AppPasswordView, { session, language }: Here) =>
+    await detailsPage(own, session, language, {
+      done: null,
+      problems: [{ field: 'label', text: language.texts.details.unchangeable }],
+    });
+
+  const rename = (visit: Here<{ readonly label: string }>): Promise<Answer> =>
+    withOwn(visit, async (own) => {
+      const { session, language, body } = visit;
+      const outcome = await actions.rename(asking(visit), own.id, body.label);
+      switch (outcome.kind) {
+        case 'changed':
+          return redirect(`${pathOf(own)}?done=renamed`);
+        case 'invalid': {
+          const { noName } = language.texts.details;
+          const label = { field: 'label', most: maxNameCharacters, missing: noName };
+          const problems = problemTexts(outcome.problems, language.texts, label);
+          return await detailsPage(own, session, language, { done: null, name: body.label, problems });
+        }
+        case 'not-found':
+          return outcome;
+        case 'revoked':
+          return redirect(pathOf(own));
+        case 'unchangeable':
+          return await unchangeable(own, visit);
+        default:
+          return outcome satisfies never;
+      }
+    });
+
+  const setState = (visit: Here, to: 'paused' | 'resumed'): Promise<Answer> =>
+    withOwn(visit, async (own) => {
+      const outcome =
+        to === 'paused'
+          ? await actions.pause(asking(visit), own.id)
+          : await actions.resume(asking(visit), own.id);
+      switch (outcome.kind) {
+        case 'changed':
+          return redirect(`${pathOf(own)}?done=${to}`);
+        case 'not-found':
+          return outcome;
+        case 'revoked':
+          return redirect(pathOf(own));
+        case 'invalid':
+        case 'unchangeable':
+          return await unchangeable(own, visit);
+        default:
+          return outcome satisfies never;
+      }
+    });
+
   return [
-    get('/app-passwords', 'full', async ({ session, revoked }) => await listPage(session, revoked)),
-    getSteppedUp('/app-passwords/new', 'create', async ({ session, userAgent }) =>
-      createPage(session, { ...guessMailApp(userAgent, t), imap: true, smtp: true }, []),
+    get('/app-passwords', 'full', async ({ session, language, query }) =>
+      listPage(session, language, query.revoked),
     ),
-    postSteppedUp('/app-passwords/new', 'create', fields, async ({ session, body }) =>
-      create(session, {
-        app: body.app ?? null,
-        device: body.device.trim(),
-        imap: body.imap === 'on',
-        smtp: body.smtp === 'on',
+    get('/app-passwords/:id', 'full', async (visit) =>
+      withOwn(visit, async (own) =>
+        detailsPage(own, visit.session, visit.language, {
+          done: doneText(visit.query.done, own, visit.language),
+        }),
+      ),
+    ),
+    post('/banners/:id/dismiss', 'full', {}, async ({ session, id }) => {
+      const isDone = id !== null && (await notifications?.dismiss(session.account.id, id)) === true;
+      return isDone ? redirect('/app-passwords') : { kind: 'not-found' };
+    }),
+    post('/banners/dismiss-all', 'full', {}, async ({ session }) => {
+      for (const { id } of (await notifications?.listBanners(session.account.id)) ?? []) {
+        await notifications?.dismiss(session.account.id, id);
+      }
+      return redirect('/app-passwords');
+    }),
+    post('/app-passwords/:id/rename', 'full', { label: z.string().max(1_000) }, rename),
+    post('/app-passwords/:id/pause', 'full', {}, async (visit) => setState(visit, 'paused')),
+    getSteppedUp('/app-passwords/:id/resume', 'resume', async (visit) =>
+      withOwn(visit, async (own) => {
+        if (own.state !== 'paused') return redirect(pathOf(own));
+        const t = visit.language.texts.details;
+        const data = {
+          action: `${pathOf(own)}/resume`,
+          heading: t.resumeTitle(own.label),
+          body: t.resumeBody,
+          inUse: null,
+          submit: t.resume,
+          isDangerous: false,
+          keep: { href: pathOf(own), label: t.keepPaused },
+          instead: null,
+        };
+        return page({ view: 'ask', data });
       }),
     ),
-    get('/app-passwords/:id/secret', 'full', async ({ session, id }) => await secretPage(session, id)),
-    get('/app-passwords/:id/revoke', 'full', async ({ session, id }) => {
-      const own = await findOwn(session, id);
-      if (own === null) return { kind: 'not-found' };
-      if (own.state === 'revoked') return redirect('/app-passwords');
-      const data = {
-        action: `/app-passwords/${own.id.toString('hex')}/revoke`,
-        heading: t.revoke.title(own.label),
-        body: t.revoke.body,
-        submit: t.revoke.button,
-        keep: t.revoke.keep,
-      };
-      return page({ view: 'revoke', data });
-    }),
-    post('/app-passwords/:id/revoke', 'full', {}, async ({ session, id }) => {
-      if (id === null) return { kind: 'not-found' };
-      const outcome = await appPasswords.revoke(session.account.id, id, 'revoked in the portal');
+    postSteppedUp('/app-passwords/:id/resume', 'resume', {}, async (visit) => setState(visit, 'resumed')),
+    get('/app-passwords/:id/revoke', 'full', async (visit) =>
+      withOwn(visit, async (own) => {
+        if (own.state === 'revoked') return redirect('/app-passwords');
+        const t = visit.language.texts.revoke;
+        const open = await mailSessions.countOf(visit.session.account, own.id);
+        const data = {
+          action: `${pathOf(own)}/revoke`,
+          heading: t.title(own.label),
+          body: t.body,
+          inUse: open === null || open === 0 ? null : t.openNow(open),
+          submit: t.button,
+          isDangerous: true,
+          keep: { href: '/app-passwords', label: t.keep },
+          instead: own.state === 'active' ? `${pathOf(own)}/pause` : null,
+        };
+        return page({ view: 'ask', data });
+      }),
+    ),
+    post('/app-passwords/:id/revoke', 'full', {}, async (visit) => {
+      if (visit.id === null) return { kind: 'not-found' };
+      const outcome = await actions.revoke(asking(visit), visit.id);
       if (outcome === 'not-found') return { kind: 'not-found' };
-      const credential = id.toString('hex');
-      logger.info({ event: 'app-password-revoked', account: session.account.address, credential }, 'revoked');
-      return redirect(`/app-passwords?revoked=${credential}`);
+      return redirect(`/app-passwords?revoked=${visit.id.toString('hex')}`);
     }),
-    getSteppedUp('/app-passwords/revoke-all', 'revoke-all', async () => {
+    getSteppedUp('/app-passwords/revoke-all', 'revoke-all', async ({ language: { texts: t } }) => {
       const data = {
         action: '/app-passwords/revoke-all',
         heading: t.revoke.titleAll,
         body: t.revoke.bodyAll,
+        inUse: null,
         submit: t.revoke.all,
-        keep: t.revoke.keepAll,
+        isDangerous: true,
+        keep: { href: '/app-passwords', label: t.revoke.keepAll },
+        instead: null,
       };
-      return page({ view: 'revoke', data });
+      return page({ view: 'ask', data });
     }),
-    postSteppedUp('/app-passwords/revoke-all', 'revoke-all', {}, async ({ session }) => {
-      const count = await appPasswords.revokeAll(session.account.id, 'all revoked in the portal');
-      logger.info({ event: 'app-passwords-revoked', account: session.account.address, count }, 'all revoked');
+    postSteppedUp('/app-passwords/revoke-all', 'revoke-all', {}, async (visit) => {
+      await actions.revokeAll(asking(visit));
       return redirect('/app-passwords?revoked=all');
     }),
   ];
 }
 
-function problemsOf({ app, device, imap, smtp }: Choices, { create: t }: Texts): readonly Problem[] {
-  const problems: Problem[] = [];
-  if (app === null) problems.push({ field: 'app-outlook', text: t.noApp });
-  if (device === '') problems.push({ field: 'device', text: t.noDevice });
-  else if (device.length > deviceCharacters || /\p{C}/u.test(device)) {
-    problems.push({ field: 'device', text: t.badDevice(deviceCharacters) });
-  }
-  if (!imap && !smtp) problems.push({ field: 'scope-imap', text: t.noScope });
-  return problems;
+const maxNameCharacters = 64;
+
+/** What these handlers look at of a visit, with a fresh factor or without. */
+export type Here<Body = object> = Pick<Visit<'full', Body>, 'session' | 'body' | 'language' | 'id' | 'peer'>;
+
+/** The account's own person, from where she is. */
+export function asking({ session, peer }: Here): Asking {
+  const { account, idHash } = session;
+  return { account, idHash, actor: { kind: 'person', address: peer.address } };
 }
 
-function entryOf(view: AppPasswordView, t: Texts, now: number): ListEntry {
-  return {
-    id: view.id.toString('hex'),
-    label: view.label,
-    state: view.state,
-    allowed: view.scopes.map((scope) => t.list.scopes[scope]).join(', '),
-    created: t.date(view.createdAt),
-    lastUsed:
-      view.lastUsedAt === null
-        ? t.list.neverUsed
-        : t.list.usedFrom(t.ago(now - view.lastUsedAt), view.lastUsedProtocol, view.lastUsedAddress),
-    expires: view.notAfter === null ? null : t.date(view.notAfter),
-  };
+function pathOf({ id }: AppPasswordView): string {
+  return `/app-passwords/${id.toString('hex')}`;
 }
