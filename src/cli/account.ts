@@ -1,17 +1,11 @@
 import type { Command } from 'commander';
-import {
-  createAccount,
-  disableAccount,
-  enableAccount,
-  listAccounts,
-  resetSecondFactors,
-  setAccountMfa,
-  type UncheckedAccount,
-} from '../store/accounts.ts';
+import { listAccounts, type UncheckedAccount } from '../store/accounts.ts';
+import { addAccountErasure } from './account-erasure.ts';
+import { addAccountFactorCommands } from './account-factors.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { accountOf, accountToEnd, addressOf, type Workbench, withWorkbench } from './workbench.ts';
 
-/** `account list｜show｜create｜disable｜enable｜set-mfa｜reset-mfa`. */
+/** `account list｜show｜create｜disable｜enable｜set-mfa｜reset-mfa｜password-changed`, and those of account-factors.ts and account-erasure.ts. */
 export function addAccountCommands(program: Command, io: CommandIo): void {
   const group = program.command('account').description('mailboxes the gateway knows');
 
@@ -40,14 +34,9 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     .action(async (address: string, _: unknown, command: Command) =>
       withWorkbench(command.optsWithGlobals(), io, async (bench) => {
         const account = await accountToEnd(bench, address);
-        await disableAccount(bench.database, bench.guard, account.id, io.now());
-        await bench.revocations.announce();
-        report(
-          command.optsWithGlobals(),
-          io,
-          { ...account, state: 'disabled' },
-          'is disabled; its sessions end now.',
-        );
+        await bench.care.disable(account, bench.order);
+        const after = { ...account, state: 'disabled' as const };
+        report(command.optsWithGlobals(), io, after, 'is disabled; its sessions end now.');
       }),
     );
 
@@ -57,7 +46,7 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     .action(async (address: string, _: unknown, command: Command) =>
       withWorkbench(command.optsWithGlobals(), io, async (bench) => {
         const account = await accountOf(bench, address);
-        await enableAccount(bench.database, bench.guard, account.id);
+        await bench.care.enable(account, bench.order);
         report(command.optsWithGlobals(), io, { ...account, state: 'active' }, 'is enabled.');
       }),
     );
@@ -75,13 +64,9 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
       await withWorkbench(command.optsWithGlobals(), io, async (bench) => {
         const account = await accountOf(bench, address);
         const mfa = policy === 'domain' ? null : policy;
-        await setAccountMfa(bench.database, bench.guard, account.id, mfa);
-        report(
-          command.optsWithGlobals(),
-          io,
-          { ...account, mfa },
-          `has multi-factor authentication: ${policy}.`,
-        );
+        await bench.care.setMfa(account, mfa, bench.order);
+        const words = `has multi-factor authentication: ${policy}.`;
+        report(command.optsWithGlobals(), io, { ...account, mfa }, words);
       });
     });
 
@@ -92,6 +77,19 @@ export function addAccountCommands(program: Command, io: CommandIo): void {
     .action(async (address: string, _: unknown, command: Command) =>
       resetMfa(address, command.optsWithGlobals(), io),
     );
+
+  group
+    .command('password-changed <address>')
+    .description(
+      'after the main password was changed: end the portal sessions, and the app passwords if so said',
+    )
+    .requiredOption('--app-passwords <keep|revoke>', 'what becomes of the app passwords')
+    .action(async (address: string, _: unknown, command: Command) =>
+      passwordChanged(address, command.optsWithGlobals(), io),
+    );
+
+  addAccountFactorCommands(group, io);
+  addAccountErasure(group, io);
 }
 
 function report(options: CommonOptions, io: CommandIo, account: UncheckedAccount, text: string): void {
@@ -150,7 +148,7 @@ async function create(typed: string, options: CommonOptions, io: CommandIo): Pro
     if (!Object.hasOwn(bench.config.domains, domain)) {
       throw new CommandFailure(exitCode.failed, `${domain} is not among the configured domains.`);
     }
-    const { account, created } = await createAccount(bench.database, bench.guard, address, io.now());
+    const { account, created } = await bench.care.create(address, bench.order);
     report(options, io, account, created ? 'is made.' : 'was there already.');
   });
 }
@@ -160,19 +158,35 @@ async function resetMfa(
   options: CommonOptions & { appPasswords: string },
   io: CommandIo,
 ): Promise<void> {
-  const { appPasswords } = options;
-  if (appPasswords !== 'keep' && appPasswords !== 'revoke') {
-    throw new CommandFailure(exitCode.usage, `--app-passwords takes keep or revoke, not "${appPasswords}".`);
-  }
+  const appPasswords = fateOf(options.appPasswords);
   await withWorkbench(options, io, async (bench) => {
     const account = await accountOf(bench, typed);
-    const removed = await resetSecondFactors(bench.database, bench.guard, account.id);
-    // Left alive they would keep an intruder in (S-82), so the operator had to say which.
-    const revoked =
-      appPasswords === 'revoke'
-        ? await bench.appPasswords.revokeAll(account.id, `MFA reset by ${bench.operator}`)
-        : 0;
-    if (options.json === true) io.out(json({ address: account.address, factorsRemoved: removed, revoked }));
-    else io.out(`${account.address}: ${removed} second factors removed, ${revoked} app passwords revoked.`);
+    const { factorsRemoved, revoked } = await bench.care.resetFactors(account, appPasswords, bench.order);
+    if (options.json === true) io.out(json({ address: account.address, factorsRemoved, revoked }));
+    else
+      io.out(
+        `${account.address}: ${factorsRemoved} second factors removed, ${revoked} app passwords revoked.`,
+      );
   });
+}
+
+async function passwordChanged(
+  typed: string,
+  options: CommonOptions & { appPasswords: string },
+  io: CommandIo,
+): Promise<void> {
+  const appPasswords = fateOf(options.appPasswords);
+  await withWorkbench(options, io, async (bench) => {
+    const account = await accountToEnd(bench, typed);
+    const outcome = await bench.care.mainPasswordChanged(account, appPasswords, bench.order);
+    const { sessionsEnded, revoked } = outcome;
+    if (options.json === true) io.out(json({ address: account.address, ...outcome }));
+    else
+      io.out(`${account.address}: ${sessionsEnded} portal sessions ended, ${revoked} app passwords revoked.`);
+  });
+}
+
+function fateOf(typed: string): 'keep' | 'revoke' {
+  if (typed === 'keep' || typed === 'revoke') return typed;
+  throw new CommandFailure(exitCode.usage, `--app-passwords takes keep or revoke, not "${typed}".`);
 }

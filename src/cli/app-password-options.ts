@@ -11,6 +11,8 @@ export interface GrantOptions extends CommonOptions {
   readonly scope?: string;
   readonly network: readonly string[];
   readonly expires?: string;
+  readonly expiresUnused?: string;
+  readonly unusedAfter?: string;
   readonly sendFrom?: string;
   readonly sendTo?: string;
   readonly messagesPerHour?: string;
@@ -35,6 +37,14 @@ export function addGrantOptions(command: Command, scopes: string | undefined): C
       [],
     )
     .option('--expires <duration>', 'ends by itself, such as 12h or 90d; none: never')
+    .option(
+      '--expires-unused <duration>',
+      'ends when it was not used for so long, such as 90d; none: it does not',
+    )
+    .option(
+      '--unused-after <duration>',
+      'ends unless it is used for the first time within, such as 24h; none: it does not',
+    )
     .option('--send-from <list>', 'sends only as these addresses, or whole domains such as @example.com')
     .option('--send-to <list>', 'sends only to these domains')
     .option('--messages-per-hour <number>', 'sends no more than that; an option of this kind takes none too')
@@ -54,7 +64,13 @@ export function changeOf(options: GrantOptions): AppPasswordChange {
     ...(options.network.length === 0
       ? {}
       : { networks: options.network.filter((network) => network !== none) }),
-    ...(options.expires === undefined ? {} : { expiresInMs: expiryOf(options.expires) }),
+    ...(options.expires === undefined ? {} : { expiresInMs: spanOf(options.expires, '--expires') }),
+    ...(options.expiresUnused === undefined
+      ? {}
+      : { maxIdleMs: spanOf(options.expiresUnused, '--expires-unused') }),
+    ...(options.unusedAfter === undefined
+      ? {}
+      : { unusedAfterMs: spanOf(options.unusedAfter, '--unused-after') }),
     ...(Object.keys(fence).length === 0 ? {} : { fence }),
   };
 }
@@ -77,10 +93,10 @@ function scopesOf(text: string): readonly Scope[] {
   });
 }
 
-function expiryOf(text: string): number | null {
+function spanOf(text: string, option: string): number | null {
   if (text === none) return null;
   const ms = parseDuration(text);
-  if (Number.isNaN(ms)) throw usage(`--expires takes 30s, 15m, 12h or 90d, or none, not "${text}".`);
+  if (Number.isNaN(ms)) throw usage(`${option} takes 30s, 15m, 12h or 90d, or none, not "${text}".`);
   return ms;
 }
 

@@ -1,17 +1,18 @@
 import type { Command } from 'commander';
 import { formatAppPassword } from '../credentials/app-password.ts';
-import type { AppPasswordView } from '../credentials/app-passwords.ts';
 import { noFence } from '../credentials/fence.ts';
+import { existing, idOf, listAppPasswords, notFound, showAppPassword } from './app-password-list.ts';
 import { addGrantOptions, changeOf, type GrantOptions } from './app-password-options.ts';
-import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
-import { accountOf, type Workbench, withWorkbench } from './workbench.ts';
+import { describe } from './app-password-view.ts';
+import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json } from './io.ts';
+import { accountOf, withWorkbench } from './workbench.ts';
 
 interface CreateOptions extends GrantOptions {
   readonly account: string;
   readonly label: string;
 }
 
-/** `app-password create｜update｜list｜show｜revoke`. */
+/** `app-password create｜update｜list｜show｜pause｜resume｜revoke`. */
 export function addAppPasswordCommands(program: Command, io: CommandIo): void {
   const group = program.command('app-password').description('the passwords that mail programs sign in with');
 
@@ -45,13 +46,29 @@ export function addAppPasswordCommands(program: Command, io: CommandIo): void {
   group
     .command('show <id>')
     .description('one of them, with everything it is good for')
-    .action(async (id: string, _: unknown, command: Command) => show(id, command.optsWithGlobals(), io));
+    .action(async (id: string, _: unknown, command: Command) =>
+      showAppPassword(id, command.optsWithGlobals(), io),
+    );
 
   group
     .command('list')
     .description('what an account has, ended ones too')
     .requiredOption('--account <address>', 'whose')
-    .action(async (_: unknown, command: Command) => list(command.optsWithGlobals(), io));
+    .action(async (_: unknown, command: Command) => listAppPasswords(command.optsWithGlobals(), io));
+
+  group
+    .command('pause <ids...>')
+    .description('let nobody in with them until they are resumed, and end their live sessions')
+    .action(async (ids: string[], _: unknown, command: Command) =>
+      setState(ids, 'paused', command.optsWithGlobals(), io),
+    );
+
+  group
+    .command('resume <ids...>')
+    .description('let paused ones go on')
+    .action(async (ids: string[], _: unknown, command: Command) =>
+      setState(ids, 'active', command.optsWithGlobals(), io),
+    );
 
   group
     .command('revoke [ids...]')
@@ -64,7 +81,14 @@ export function addAppPasswordCommands(program: Command, io: CommandIo): void {
 }
 
 async function create(options: CreateOptions, io: CommandIo): Promise<void> {
-  const { scopes = [], networks = [], expiresInMs, fence } = changeOf(options);
+  const {
+    scopes = [],
+    networks = [],
+    expiresInMs,
+    unusedAfterMs = null,
+    maxIdleMs,
+    fence,
+  } = changeOf(options);
   await withWorkbench(options, io, async (bench) => {
     const account = await accountOf(bench, options.account);
     const made = await bench.appPasswords.create({
@@ -73,8 +97,14 @@ async function create(options: CreateOptions, io: CommandIo): Promise<void> {
       scopes,
       networks,
       expiresInMs,
+      // An operator hands it on when he gets to it: only where he says so.
+      unusedAfterMs,
+      maxIdleMs,
       fence: { ...noFence, ...fence },
       createdBy: bench.operator,
+      actor: bench.actor,
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+      isByOperator: true,
     });
     switch (made.kind) {
       case 'invalid':
@@ -84,6 +114,20 @@ async function create(options: CreateOptions, io: CommandIo): Promise<void> {
           exitCode.failed,
           `${account.address} has ${made.cap} live app passwords, which is the limit. Revoke one first.`,
         );
+      case 'too-many-recently':
+        throw new CommandFailure(
+          exitCode.failed,
+          `${account.address} got ${made.perHour} within the last hour.`,
+        );
+      case 'crowded':
+        throw new CommandFailure(
+          exitCode.failed,
+          `${account.address} has had too many app passwords. Those that ended go after app_passwords.keep_ended.`,
+        );
+      case 'held':
+        throw new CommandFailure(exitCode.failed, `${account.address} is held back after a recovery code.`);
+      case 'gone':
+        throw new CommandFailure(exitCode.failed, `${account.address} was disabled meanwhile.`);
       case 'created': {
         const shown = formatAppPassword(made.secret);
         const id = made.id.toString('hex');
@@ -123,7 +167,13 @@ async function update(id: string, options: GrantOptions, io: CommandIo): Promise
   }
   await withWorkbench(options, io, async (bench) => {
     const { accountId } = await existing(bench, bytes);
-    const outcome = await bench.appPasswords.update(accountId, bytes, change, `changed by ${bench.operator}`);
+    const outcome = await bench.appPasswords.update(
+      accountId,
+      bytes,
+      change,
+      bench.because('changed'),
+      bench.actor,
+    );
     switch (outcome.kind) {
       case 'updated':
         io.out(options.json === true ? json(describe(outcome.row)) : `${id} updated`);
@@ -145,84 +195,38 @@ async function update(id: string, options: GrantOptions, io: CommandIo): Promise
   });
 }
 
-async function show(id: string, options: CommonOptions, io: CommandIo): Promise<void> {
-  const bytes = idOf(id);
-  const work = async (bench: Workbench) => {
-    const view = describe(await existing(bench, bytes));
-    if (options.json === true) {
-      io.out(json(view));
-      return;
+async function setState(
+  ids: readonly string[],
+  state: 'active' | 'paused',
+  options: CommonOptions,
+  io: CommandIo,
+): Promise<void> {
+  for (const id of ids) idOf(id);
+  const done = state === 'paused' ? 'paused' : 'resumed';
+  await withWorkbench(options, io, async (bench) => {
+    const outcomes: { id: string; outcome: string }[] = [];
+    for (const id of ids) {
+      const bytes = idOf(id);
+      const found = await bench.appPasswords.find(bytes);
+      const outcome =
+        found === null
+          ? { kind: 'not-found' as const }
+          : await bench.appPasswords.update(
+              found.accountId,
+              bytes,
+              { state },
+              bench.because(done),
+              bench.actor,
+            );
+      const word = outcome.kind === 'updated' ? (outcome.isChanged ? done : `already-${done}`) : outcome.kind;
+      outcomes.push({ id, outcome: word });
     }
-    const { fence, ...rest } = view;
-    const set = fence === null ? [['fence', 'not understood by this version']] : Object.entries(fence);
-    const rows = [...Object.entries(rest), ...set].filter(([, value]) => value !== null);
-    for (const line of table(
-      ['what', 'value'],
-      rows.map((row) => row.map(String)),
-    ))
-      io.out(line);
-  };
-  await withWorkbench(options, io, work, 'read');
-}
-
-async function existing(bench: Workbench, id: Buffer): Promise<AppPasswordView> {
-  const view = await bench.appPasswords.find(id);
-  if (view === null) throw notFound(id.toString('hex'));
-  return view;
-}
-
-function idOf(text: string): Buffer {
-  if (/^[0-9a-f]{32}$/.test(text)) return Buffer.from(text, 'hex');
-  throw new CommandFailure(
-    exitCode.usage,
-    `"${text}" is not an id: 32 hexadecimal digits, see \`app-password list\`.`,
-  );
-}
-
-function notFound(id: string): CommandFailure {
-  return new CommandFailure(exitCode.failed, `There is no app password ${id}.`);
-}
-
-async function list(options: CommonOptions & { account: string }, io: CommandIo): Promise<void> {
-  const work = async (bench: Workbench) => {
-    const account = await accountOf(bench, options.account);
-    const views = await bench.appPasswords.list(account.id);
-    if (options.json === true) {
-      io.out(json(views.map(describe)));
-      return;
+    if (options.json === true) io.out(json(outcomes));
+    else for (const { id, outcome } of outcomes) io.out(`${id} ${outcome.replace('-', ' ')}`);
+    if (outcomes.some(({ outcome }) => !outcome.endsWith(done))) {
+      throw new CommandFailure(exitCode.failed, `Not every one could be ${done}.`);
     }
-    if (views.length === 0) {
-      io.out(`${account.address} has no app passwords.`);
-      return;
-    }
-    const rows = views.map((view) => [
-      view.id.toString('hex'),
-      view.label,
-      view.state,
-      view.scopes.join(','),
-      moment(view.createdAt),
-      view.lastUsedAt === null ? 'never' : `${moment(view.lastUsedAt)} ${view.lastUsedAddress ?? ''}`,
-    ]);
-    for (const line of table(['id', 'label', 'state', 'scopes', 'created', 'last used'], rows)) io.out(line);
-  };
-  await withWorkbench(options, io, work, 'read');
-}
-
-function describe(view: AppPasswordView) {
-  return {
-    id: view.id.toString('hex'),
-    label: view.label,
-    state: view.state,
-    scopes: view.scopes,
-    networks: view.networks,
-    fence: view.fence,
-    expiresAt: view.notAfter === null ? null : new Date(view.notAfter).toISOString(),
-    createdAt: new Date(view.createdAt).toISOString(),
-    createdBy: view.createdBy,
-    lastUsedAt: view.lastUsedAt === null ? null : new Date(view.lastUsedAt).toISOString(),
-    lastUsedAddress: view.lastUsedAddress,
-    lastUsedProtocol: view.lastUsedProtocol,
-  };
+  });
 }
 
 async function revoke(
@@ -238,10 +242,10 @@ async function revoke(
   }
   for (const id of ids) idOf(id);
   await withWorkbench(options, io, async (bench) => {
-    const reason = `revoked by ${bench.operator}`;
+    const reason = bench.because('revoked');
     if (options.account !== undefined && options.all === true) {
       const account = await accountOf(bench, options.account);
-      const count = await bench.appPasswords.revokeAll(account.id, reason);
+      const count = await bench.appPasswords.revokeAll(account.id, reason, bench.actor);
       io.out(
         options.json === true
           ? json({ revoked: count })
@@ -254,7 +258,9 @@ async function revoke(
       const bytes = idOf(id);
       const found = await bench.appPasswords.find(bytes);
       const outcome =
-        found === null ? 'not-found' : await bench.appPasswords.revoke(found.accountId, bytes, reason);
+        found === null
+          ? 'not-found'
+          : await bench.appPasswords.revoke(found.accountId, bytes, reason, bench.actor);
       outcomes.push({ id, outcome });
     }
     if (options.json === true) io.out(json(outcomes));

@@ -3,7 +3,7 @@ import { databaseName } from '../config/database-schema.ts';
 import { errorCode, errorText } from '../observability/error-text.ts';
 import { backUpSqlite, UnsoundBackupError } from '../store/sqlite-backup.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json } from './io.ts';
-import { configurationOf } from './workbench.ts';
+import { configurationOf, noteDone } from './workbench.ts';
 
 export function addBackupCommand(program: Command, io: CommandIo): void {
   program
@@ -29,6 +29,7 @@ export async function runBackup(file: string, options: CommonOptions, io: Comman
   }
   try {
     const { bytes, seq } = await backUpSqlite(config.database.file, file);
+    await noteDone(options, io, { action: 'backup.made' });
     if (options.json === true) io.out(json({ database: name, file, bytes, seq }));
     else {
       io.out(`${name} is backed up in ${file} (${bytes} bytes, ${seq} revocations).`);

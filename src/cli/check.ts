@@ -6,12 +6,14 @@ import type { Config } from '../config/schema.ts';
 import type { Secrets } from '../config/secrets.ts';
 import { problemOfControlSocket } from '../control/socket-file.ts';
 import { KeyFileError, loadKeyFile } from '../credentials/key-file.ts';
-import { openRedis, type Redis } from '../credentials/redis.ts';
+import { openRedis, type Redis, type SingleRedis, serversOf } from '../credentials/redis.ts';
+import { createProviders } from '../identity/sign-in/oidc/providers.ts';
 import { errorText } from '../observability/error-text.ts';
 import { loadSenderAliases } from '../proxy/smtp/sender-aliases.ts';
 import { openConfiguredDatabase } from '../store/configured-database.ts';
 import { pendingMigrations } from '../store/database.ts';
 import { isStoreOutage } from '../store/outage.ts';
+import { countForeignPasskeys } from '../store/passkeys.ts';
 import type { Leg } from '../upstream/leg.ts';
 import { probe } from '../upstream/probe.ts';
 import { createUpstreams, type Upstream } from '../upstream/upstreams.ts';
@@ -66,8 +68,16 @@ async function checkKeys(config: Config): Promise<Finding[]> {
 }
 
 async function connectAll(config: Config, secrets: Secrets): Promise<Finding[]> {
-  const findings: Finding[] = [await askDatabase(config, secrets)];
+  const findings: Finding[] = await askDatabase(config, secrets);
   findings.push(...(await askRedis(config, secrets)));
+  for (const [name, provider] of createProviders(config, secrets, { now: Date.now })) {
+    const problem = await provider.probe();
+    findings.push(
+      problem === null
+        ? { level: 'answer', text: `oidc.${name}: ${provider.settings.issuer} answers` }
+        : { level: 'problem', text: `oidc.${name}: ${provider.settings.issuer}: ${problem}` },
+    );
+  }
   const upstreams = createUpstreams(config, secrets);
   for (const [name, upstream] of upstreams) {
     for (const leg of ['imap', 'smtp', 'pop3'] as const) {
@@ -93,27 +103,34 @@ async function askBackend(config: Config, name: string, upstream: Upstream, leg:
   }
 }
 
-async function askDatabase(config: Config, secrets: Secrets): Promise<Finding> {
+async function askDatabase(config: Config, secrets: Secrets): Promise<Finding[]> {
   const where = databaseName(config.database);
   if (config.database.engine === 'sqlite') {
     try {
       await access(config.database.file);
     } catch {
-      return { level: 'warning', text: `database: ${where} does not exist yet; serve makes it` };
+      return [{ level: 'warning', text: `database: ${where} does not exist yet; serve makes it` }];
     }
   }
   const database = openConfiguredDatabase({ config, secrets });
   try {
     const pending = await pendingMigrations(database);
-    return pending.length === 0
-      ? { level: 'answer', text: `database: ${where} is up to date` }
-      : {
-          level: 'warning',
-          text: `database: ${where} lacks ${pending.join(', ')}; serve or migrate brings it up to date`,
-        };
+    if (pending.length > 0) {
+      const text = `database: ${where} lacks ${pending.join(', ')}; serve or migrate brings it up to date`;
+      return [{ level: 'warning', text }];
+    }
+    const found: Finding[] = [{ level: 'answer', text: `database: ${where} is up to date` }];
+    const { hostname } = config.portal.publicUrl;
+    const people = await countForeignPasskeys(database, hostname);
+    if (people > 0) {
+      const whose = `${people} ${people === 1 ? 'person has' : 'people have'} passkeys`;
+      const text = `portal.public_url: ${whose} that were made for another host than ${hostname} and work no more`;
+      found.push({ level: 'warning', text });
+    }
+    return found;
   } catch (error) {
     if (!isStoreOutage(error)) throw error;
-    return { level: 'problem', text: `database: ${where}: ${errorText(error)}` };
+    return [{ level: 'problem', text: `database: ${where}: ${errorText(error)}` }];
   } finally {
     await database.destroy();
   }
@@ -140,12 +157,17 @@ async function askRedis(config: Config, secrets: Secrets): Promise<Finding[]> {
 /** S-28: "the fast proof lives in memory only" is not true of a Redis that writes snapshots. */
 async function askPersistence(redis: Redis): Promise<Finding> {
   try {
-    const [, save] = (await redis.config('GET', 'save')) as string[];
-    const [, appendOnly] = (await redis.config('GET', 'appendonly')) as string[];
-    return save === '' && appendOnly === 'no'
+    const writes = await Promise.all(serversOf(redis).map(writesToDisk));
+    return !writes.includes(true)
       ? { level: 'answer', text: 'redis: writes nothing to disk' }
       : { level: 'warning', text: 'redis: writes its data to disk; set `save ""` and `appendonly no`' };
   } catch (error) {
     return { level: 'warning', text: `redis: does not tell whether it writes to disk: ${errorText(error)}` };
   }
+}
+
+async function writesToDisk(redis: SingleRedis): Promise<boolean> {
+  const [, save] = (await redis.config('GET', 'save')) as string[];
+  const [, appendOnly] = (await redis.config('GET', 'appendonly')) as string[];
+  return save !== '' || appendOnly !== 'no';
 }

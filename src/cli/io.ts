@@ -27,6 +27,8 @@ export class CommandFailure extends Error {
 export interface CommonOptions {
   readonly config?: string;
   readonly json?: boolean;
+  /** Why, for the audit trail. */
+  readonly reason?: string;
 }
 
 /** Columns as wide as their widest cell, two spaces between; the header in capitals. */

@@ -6,7 +6,8 @@ import { findAccountUnchecked } from '../store/accounts.ts';
 import { listAppPasswords } from '../store/app-passwords.ts';
 import { listLoginEvents } from '../store/login-events.ts';
 import type { LoginEventRow } from '../store/schema.ts';
-import { listStaleClients, type StaleClient } from '../store/stale-clients.ts';
+import { listStaleClients } from '../store/stale-clients.ts';
+import { describeStale } from './app-password-view.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { type ReasonWords, reasonWords } from './login-reasons.ts';
 import { addressOf, type Workbench, withWorkbench } from './workbench.ts';
@@ -40,7 +41,7 @@ async function show(typed: string, options: Options, io: CommandIo): Promise<voi
 }
 
 async function report(
-  { config, database }: Workbench,
+  { config, database, note }: Workbench,
   typed: string,
   since: number,
   options: Options,
@@ -53,6 +54,7 @@ async function report(
   const stale = account === null ? [] : await listStaleClients(database, account.id, since);
   const appPasswords = account === null ? [] : await listAppPasswords(database, account.id);
   const labels = new Map(appPasswords.map(({ id, label }) => [id.toString('hex'), label]));
+  await note({ account, event: { action: 'login-log.viewed' } });
   if (options.json === true) {
     io.out(
       json({
@@ -129,19 +131,5 @@ function describe(event: LoginEventRow, labels: ReadonlyMap<string, string>) {
     mechanism: event.mechanism,
     credential,
     label: credential === null ? null : (labels.get(credential) ?? null),
-  };
-}
-
-function describeStale(stale: StaleClient) {
-  return {
-    credential: stale.credential_id.toString('hex'),
-    label: stale.label,
-    endedAt: new Date(stale.endedAt).toISOString(),
-    firstAt: new Date(stale.first_at).toISOString(),
-    lastAt: new Date(stale.last_at).toISOString(),
-    times: stale.times,
-    protocol: stale.protocol,
-    address: stale.address,
-    client: stale.client,
   };
 }

@@ -37,8 +37,13 @@ export const reasonWords: Readonly<Record<LoginReason, ReasonWords>> = {
     remedy:
       'If the device is still in use, create a new app password for it; else remove the account from it.',
   },
+  paused: {
+    sentence: 'the app password is right and is paused',
+    remedy:
+      'Let it go on with `sallyport app-password resume ID`, or where the person paused it in the portal.',
+  },
   expired: {
-    sentence: 'an app password that has expired',
+    sentence: 'an app password that has expired, at its time or because it was not used for long',
     remedy: 'Create a new app password and set it on the device.',
   },
   'wrong-protocol': {

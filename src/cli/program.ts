@@ -3,8 +3,11 @@ import { types } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './account.ts';
 import { addAppPasswordCommands } from './app-password.ts';
+import { addAuditCommands } from './audit.ts';
 import { addBackupCommand } from './backup.ts';
 import { runCheck } from './check.ts';
+import { addDnsCommand } from './dns.ts';
+import { addIdentityCommands } from './identity.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, type ExitCode, exitCode } from './io.ts';
 import { addKeysCommands } from './keys.ts';
 import { addLoginLogCommand } from './login-log.ts';
@@ -12,6 +15,7 @@ import { runMigrate } from './migrate.ts';
 import { runServe } from './serve.ts';
 import { addSessionCommands } from './session.ts';
 import { addThrottleCommands } from './throttle.ts';
+import { addTransferCommands } from './transfer.ts';
 import { defaultConfigFile } from './workbench.ts';
 
 /** Runs one command line (without node and program name) and answers its exit code. Never rejects. */
@@ -21,6 +25,7 @@ export async function run(words: readonly string[], io: CommandIo): Promise<Exit
     .version(packageVersion(), '-V, --version')
     .option('--config <file>', `configuration; default $SALLYPORT_CONFIG, else ${defaultConfigFile}`)
     .option('--json', 'print data as JSON')
+    .option('--reason <text>', 'why, for the audit trail')
     .exitOverride()
     .showHelpAfterError('(--help explains)')
     .configureOutput({
@@ -70,9 +75,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 the configuration cannot be used
   addAccountCommands(program, io);
   addAppPasswordCommands(program, io);
   addSessionCommands(program, io);
+  addIdentityCommands(program, io);
   addLoginLogCommand(program, io);
   addThrottleCommands(program, io);
+  addAuditCommands(program, io);
+  addDnsCommand(program, io);
   addBackupCommand(program, io);
+  addTransferCommands(program, io);
 
   try {
     await program.parseAsync([...words], { from: 'user' });

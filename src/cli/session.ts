@@ -1,10 +1,15 @@
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
-import { z } from 'zod';
 import type { Config } from '../config/schema.ts';
 import { giveOrder } from '../control/client.ts';
-import { sessionViewSchema } from '../control/session-orders.ts';
-import type { SessionFilter, SessionView } from '../credentials/session-directory.ts';
+import {
+  type NodeSession,
+  type SessionEnding,
+  type SessionFilter,
+  type SessionListing,
+  sessionEndingSchema,
+  sessionListingSchema,
+} from '../credentials/session-directory.ts';
 import { printable } from '../observability/logger.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { accountOf, addressOf, configurationOf, withWorkbench } from './workbench.ts';
@@ -19,12 +24,9 @@ interface EndOptions extends CommonOptions {
   readonly id?: string;
 }
 
-const listSchema = z.array(sessionViewSchema);
-const endSchema = z.object({ ended: z.number() });
-
-/** `session list｜end`: asks the gateway that runs on this host; needs no database. */
+/** `session list｜end`: asks the gateway that runs on this host, and that the others; needs no database. */
 export function addSessionCommands(program: Command, io: CommandIo): void {
-  const group = program.command('session').description('who is logged in now, on this host');
+  const group = program.command('session').description('who is logged in now, at every node');
 
   group
     .command('list')
@@ -51,8 +53,9 @@ async function list(options: ListOptions, io: CommandIo): Promise<void> {
     options.account === undefined
       ? { by: 'all' }
       : { by: 'account', account: addressOf(config, options.account).address };
-  const answered = listSchema.parse(await ask(config, 'session-list', filter));
-  const sessions = answered.toSorted((one, other) => other.since - one.since);
+  const listing = sessionListingSchema.parse(await ask(config, 'session-list', filter));
+  for (const line of shortcomings(listing, 'its sessions are not listed')) io.err(line);
+  const sessions = listing.sessions.toSorted((one, other) => other.since - one.since);
   const labels = await labelsOf(sessions, options, io);
   if (options.json === true) {
     io.out(json(sessions.map((session) => describe(session, labels))));
@@ -64,6 +67,8 @@ async function list(options: ListOptions, io: CommandIo): Promise<void> {
     );
     return;
   }
+  // One node is all there is without Redis.
+  const hasNodes = config.redis !== null;
   const rows = sessions.map((session) => [
     session.id,
     session.state === 'open' ? session.protocol : `${session.protocol} ${session.state}`,
@@ -74,8 +79,10 @@ async function list(options: ListOptions, io: CommandIo): Promise<void> {
     labels?.get(session.credential) ?? session.credential,
     size(session.bytesUp),
     size(session.bytesDown),
+    ...(hasNodes ? [session.node] : []),
   ]);
   const header = ['id', 'protocol', 'account', 'since', 'from', 'client', 'app password', 'up', 'down'];
+  if (hasNodes) header.push('node');
   for (const line of table(header, rows)) io.out(line);
 }
 
@@ -97,9 +104,21 @@ async function end(options: EndOptions, io: CommandIo): Promise<void> {
   const { config } = await configurationOf(options, io);
   const named: SessionFilter =
     filter.by === 'account' ? { by: 'account', account: addressOf(config, filter.account).address } : filter;
-  const { ended } = endSchema.parse(await ask(config, 'session-end', named));
-  if (options.json === true) io.out(json({ ended }));
+  const ending = sessionEndingSchema.parse(await ask(config, 'session-end', named, options.reason));
+  const { ended } = ending;
+  if (options.json === true) io.out(json(ending));
   else io.out(ended === 1 ? 'Ended 1 session.' : `Ended ${ended} sessions.`);
+  const problems = shortcomings(ending, 'sessions there may go on');
+  if (problems.length > 0) throw new CommandFailure(exitCode.failed, problems.join('\n'));
+}
+
+/** What the answer does not cover, as sentences. */
+function shortcomings(answer: SessionListing | SessionEnding, consequence: string): readonly string[] {
+  const lines = answer.silent.map((node) => `Node ${printable(node)} did not answer: ${consequence}.`);
+  if (answer.isAlone) lines.push(`Redis does not answer, so no other node was asked: ${consequence}.`);
+  if ('omitted' in answer && answer.omitted > 0)
+    lines.push(`${answer.omitted} more sessions are not listed.`);
+  return lines;
 }
 
 function filtersOf({ account, credential, id }: EndOptions): readonly SessionFilter[] {
@@ -110,9 +129,9 @@ function filtersOf({ account, credential, id }: EndOptions): readonly SessionFil
   return filters;
 }
 
-async function ask(config: Config, name: string, filter: SessionFilter): Promise<unknown> {
+async function ask(config: Config, name: string, filter: SessionFilter, reason?: string): Promise<unknown> {
   const operator = `cli:${userInfo().username}`;
-  const outcome = await giveOrder(config.stateDir, { name, operator, details: filter });
+  const outcome = await giveOrder(config.stateDir, { name, operator, reason, details: filter });
   switch (outcome.kind) {
     case 'done':
       return outcome.result;
@@ -133,7 +152,7 @@ async function ask(config: Config, name: string, filter: SessionFilter): Promise
  * database does not tell: the list is for outages too.
  */
 async function labelsOf(
-  sessions: readonly SessionView[],
+  sessions: readonly NodeSession[],
   options: ListOptions,
   io: CommandIo,
 ): Promise<ReadonlyMap<string, string> | null> {
@@ -156,7 +175,7 @@ async function labelsOf(
   }
 }
 
-function describe(session: SessionView, labels: ReadonlyMap<string, string> | null) {
+function describe(session: NodeSession, labels: ReadonlyMap<string, string> | null) {
   return {
     ...session,
     since: new Date(session.since).toISOString(),

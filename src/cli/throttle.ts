@@ -14,7 +14,7 @@ import { errorText } from '../observability/error-text.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import { listAddresses } from '../store/accounts.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
-import { addressOf, configurationOf, keysOf, withWorkbench } from './workbench.ts';
+import { addressOf, configurationOf, keysOf, noteDone, withWorkbench } from './workbench.ts';
 
 interface Options extends CommonOptions {
   readonly account?: string;
@@ -94,11 +94,14 @@ async function clear(options: Options, io: CommandIo): Promise<void> {
     throw new CommandFailure(exitCode.usage, 'Give --account or --network or both, or --all.');
   }
   const { loaded, filter } = await asked(options, io);
-  const answer = await askGateway(loaded.config, 'throttle-clear', filter);
+  const answer = await askGateway(loaded.config, 'throttle-clear', filter, options.reason);
   const { cleared } =
     answer === null
       ? await withCounts(loaded, io, async (throttle) => ({ cleared: throttle.clear(filter) }))
       : clearedSchema.parse(answer);
+  if (answer === null) {
+    await noteDone(options, io, { action: 'throttles.cleared', what: JSON.stringify(filter) });
+  }
   io.out(options.json === true ? json({ cleared }) : `${cleared} counts forgotten, at every node.`);
 }
 
@@ -114,9 +117,14 @@ async function asked(options: Options, io: CommandIo): Promise<{ loaded: Loaded;
 }
 
 /** null: none runs on this host. */
-async function askGateway({ stateDir }: Config, name: string, details: ThrottleFilter): Promise<unknown> {
+async function askGateway(
+  { stateDir }: Config,
+  name: string,
+  details: ThrottleFilter,
+  reason?: string,
+): Promise<unknown> {
   const operator = `cli:${userInfo().username}`;
-  const outcome = await giveOrder(stateDir, { name, operator, details });
+  const outcome = await giveOrder(stateDir, { name, operator, reason, details });
   switch (outcome.kind) {
     case 'done':
       return outcome.result;
@@ -150,7 +158,12 @@ async function withCounts<T>(
     const exchange = new RedisThrottleExchange({ redis, keys, metrics: createMetrics(), logger: null });
     // It only tells: a command reads once and ends.
     const teller = { send: (event: ThrottleEvent) => exchange.send(event), receive: () => undefined };
-    const throttle = new Throttle({ keys, now: io.now, exchange: teller });
+    const throttle = new Throttle({
+      keys,
+      now: io.now,
+      monotonic: () => performance.now(),
+      exchange: teller,
+    });
     try {
       await ready(redis);
       await exchange.readAll((event) => throttle.apply(event));

@@ -1,19 +1,24 @@
 import { access } from 'node:fs/promises';
-import { userInfo } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { databaseName } from '../config/database-schema.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Secrets } from '../config/secrets.ts';
 import { canonicalName } from '../credentials/account-name.ts';
 import { AppPasswords } from '../credentials/app-passwords.ts';
+import { AuditTrail } from '../credentials/audit-trail.ts';
 import { HighWater } from '../credentials/high-water.ts';
+import { type Actor, Journal, type JournalEntry, type JournalEvent } from '../credentials/journal.ts';
 import { KeyFileError, type KeyRing, loadKeyFile } from '../credentials/key-file.ts';
 import { KeyedRowGuard } from '../credentials/keyed-row-guard.ts';
+import { Notices } from '../credentials/notices.ts';
 import { PasswordHash } from '../credentials/password-hash.ts';
 import { openRedis, type Redis } from '../credentials/redis.ts';
 import { RestoredDatabaseError, refuseRestored } from '../credentials/restored-database.ts';
 import { RevocationFeed } from '../credentials/revocation.ts';
 import { RedisNudge } from '../credentials/revocation-nudge.ts';
+import { AccountCare, type Order } from '../identity/account-care.ts';
+import { EnrollmentCodes } from '../identity/second-factor/enrollment-code.ts';
 import { errorText } from '../observability/error-text.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import { findAccount, findAccountUnchecked, type UncheckedAccount } from '../store/accounts.ts';
@@ -54,8 +59,20 @@ export interface Workbench {
   readonly guard: RowGuard;
   readonly appPasswords: AppPasswords;
   readonly revocations: RevocationFeed;
+  readonly enrollmentCodes: EnrollmentCodes;
+  readonly care: AccountCare;
   /** For `created_by` and the audit trail: who typed the command. */
   readonly operator: string;
+  /** The same, as the journal has it. */
+  readonly actor: Actor;
+  /** Who and why. */
+  readonly order: Order;
+  /** Enters the journal, with the operator's reason. In the transaction of the change. */
+  record(transaction: Database, what: Pick<JournalEntry, 'account' | 'event'>): Promise<void>;
+  /** As {@link Workbench.record} of what was only looked at, or is done already: a fault is told and stops nothing. */
+  note(what: Pick<JournalEntry, 'account' | 'event'>): Promise<void>;
+  /** `revoked by …`, with the operator's reason. */
+  because(done: string): string;
 }
 
 /**
@@ -91,22 +108,46 @@ export async function withWorkbench<T>(
     const revocations = new RevocationFeed({
       database,
       now: io.now,
+      monotonic: () => performance.now(),
       windowMs: config.appPasswords.cacheTtlMs,
       maxStalenessMs: config.revocation.maxStalenessMs,
       metrics,
       highWater,
       ...(nudge === null ? {} : { nudge }),
     });
-    const appPasswords = new AppPasswords({ database, keys, passwordHash, revocations, config, now: io.now });
-    return await work({
+    const { actor, audit, journal } = journalOf({ config, database, keys, guard }, io);
+    const appPasswords = new AppPasswords({
+      ...{ database, keys, passwordHash, revocations, journal, config, now: io.now },
+    });
+    const enrollmentCodes = new EnrollmentCodes({ database, guard, passwordHash, journal, now: io.now });
+    const { reason } = options;
+    const operator = `cli:${actor.user}`;
+    const record = async (transaction: Database, what: Pick<JournalEntry, 'account' | 'event'>) =>
+      await journal.record(transaction, { ...what, actor, ...(reason === undefined ? {} : { reason }) });
+    const bench: Workbench = {
       config,
       database,
       keys,
       guard,
       appPasswords,
       revocations,
-      operator: `cli:${userInfo().username}`,
-    });
+      enrollmentCodes,
+      care: new AccountCare({ database, guard, appPasswords, revocations, journal, now: io.now }),
+      operator,
+      actor,
+      order: { actor, reason },
+      record,
+      note: async (what) => await record(database, what).catch((error: unknown) => warnUnwritten(io, error)),
+      because: (done) =>
+        reason === undefined ? `${done} by ${operator}` : `${done} by ${operator}: ${reason}`,
+    };
+    try {
+      return await work(bench);
+    } finally {
+      await audit.close(database).catch((error: unknown) => {
+        io.err(`Warning: the audit trail of this command has no end: ${errorText(error)}.`);
+      });
+    }
   } catch (error) {
     if (error instanceof ForgedRowError) throw new CommandFailure(exitCode.failed, explain(error));
     throw explainOutage(error, config);
@@ -116,6 +157,38 @@ export async function withWorkbench<T>(
     redis?.disconnect();
     await database.destroy();
   }
+}
+
+/**
+ * Enters what was done without a workbench, such as to a file. A fault is told and stops nothing: there may be no database
+ * yet, or one that this user must not write to.
+ */
+export async function noteDone(options: CommonOptions, io: CommandIo, event: JournalEvent): Promise<void> {
+  const work = async (bench: Workbench) => await bench.record(bench.database, { account: null, event });
+  await withWorkbench(options, io, work, 'read').catch((error: unknown) => warnUnwritten(io, error));
+}
+
+function warnUnwritten(io: CommandIo, error: unknown): void {
+  io.err(`Warning: the audit trail does not have it. ${errorText(error)}`);
+}
+
+/** A journal of this run of the command line: it has a chain of its own. */
+export function journalOf(
+  parts: {
+    readonly config: Config;
+    readonly database: Database;
+    readonly keys: KeyRing;
+    readonly guard: RowGuard;
+  },
+  io: CommandIo,
+) {
+  const { config, database, keys, guard } = parts;
+  const { now } = io;
+  const actor = { kind: 'operator', user: userInfo().username } as const;
+  const audit = new AuditTrail({ keys, now, node: `${hostname()}-cli` });
+  const settings = { perHour: config.notices.perHour, hasWebhook: config.notices.webhook !== null };
+  const notices = config.notices.enabled ? new Notices({ database, guard, settings, now }) : null;
+  return { actor, audit, journal: new Journal({ audit, notices }) };
 }
 
 /** The mark of the configured state directory; a fault of it is told and stops nothing. */

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { RestoredDatabaseError } from '../../src/credentials/restored-database.ts';
 import { type Gateway, startGateway } from '../../src/main.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { tester } from '../support/journal.ts';
 import { LineClient } from '../support/line-client.ts';
 import { makeSite, type Site } from './site.ts';
 
@@ -85,6 +86,7 @@ describe('S-35: a database restored from a backup', () => {
       ran: [],
       revoked: 2,
       sessionsEnded: 0,
+      codesVoided: 0,
       seq: 3,
     });
     const fresh = await issue();
@@ -114,7 +116,7 @@ describe('S-35: a database restored from a backup', () => {
     const { appPasswords } = gateway.parts;
     const view = await appPasswords.find(Buffer.from(id, 'hex'));
     if (view === null) throw new Error('no app password');
-    await appPasswords.revoke(view.accountId, view.id, 'test');
+    await appPasswords.revoke(view.accountId, view.id, 'test', tester);
     // Stands when the person is told; the poll is two seconds away.
     expect(await readFile(site.markFile, 'utf8')).toMatch(/^1\./);
     await gateway.stop();

@@ -250,6 +250,7 @@ describe('S-35: a PostgreSQL restored from its dump', () => {
         ran: [],
         revoked: 2,
         sessionsEnded: 0,
+        codesVoided: 0,
         seq: 5,
       });
       const fresh = await issue();

@@ -24,7 +24,8 @@ async function log(at: number, reports: readonly Partial<LoginReport>[]): Promis
   const database = openDatabase(site.databaseFile);
   const now = () => at;
   const limits = { keepMs: 90 * day, perAccount: 1_000 };
-  const parts = { database, logger: createLogger('silent'), metrics: createMetrics(), now, limits };
+  const metrics = createMetrics();
+  const parts = { database, logger: createLogger('silent'), metrics, now, monotonic: now, limits };
   const loginLog = new LoginLog(parts);
   for (const report of reports) {
     loginLog.note({

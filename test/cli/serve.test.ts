@@ -52,7 +52,7 @@ describe('sallyport serve', () => {
 
     const { ca } = await makeThrowAwayCertificates(site.folder);
     gateway.process.kill('SIGHUP');
-    await gateway.logged('certificates and aliases reloaded');
+    await gateway.logged('certificates, aliases and keys reloaded');
     const after = await LineClient.connect(port, ca);
     expect(await after.line()).toMatch(/^\* OK /);
 

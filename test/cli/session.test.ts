@@ -185,7 +185,7 @@ describe('with a gateway', () => {
     const ends = [await imap(alice, phone), await imap(alice, scanner)];
     const other = await imap(bob, bobs);
     const { out } = await session('end', '--account', 'Alice', '--json');
-    expect(JSON.parse(out)).toEqual({ ended: 2 });
+    expect(JSON.parse(out)).toEqual({ ended: 2, silent: [], isAlone: false });
     for (const client of ends) expect(await rest(client)).toEqual([]);
     expect((await other.imap('b', 'NOOP')).at(-1)).toMatch(/^b OK /);
     await imap(alice, phone);

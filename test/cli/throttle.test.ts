@@ -33,7 +33,7 @@ async function prepare(overrides: Readonly<Record<string, unknown>>): Promise<vo
 /** The throttle of a running gateway, with 20 guesses at Anna and one at nobody. */
 async function attacked(exchange: ThrottleExchange | null): Promise<Throttle> {
   const keys = await loadKeyFile(`${site.folder}/keys/keys.json`);
-  const throttle = new Throttle({ keys, now: Date.now, exchange });
+  const throttle = new Throttle({ keys, now: Date.now, monotonic: () => performance.now(), exchange });
   const accountId = Buffer.alloc(16, 1);
   for (let attempt = 0; attempt < 20; attempt += 1) {
     throttle.wrong(
@@ -61,6 +61,17 @@ describe('throttle show and clear over Redis, whoever runs', () => {
     });
   });
   afterEach(() => exchange.stop());
+
+  it('S-94: is entered by whoever clears, where no gateway runs to do it', async () => {
+    await attacked(exchange);
+    await exchange.flush();
+    const words = ['throttle', 'clear', '--account', 'anna', '--reason', 'TICKET-11'];
+    expect(await site.command(...words)).toMatchObject({ code: 0, err: '' });
+    const trail = (await site.command('audit', 'export')).out.split('\n').map((line) => JSON.parse(line));
+    expect(trail.filter(({ action }) => action === 'throttles.cleared')).toMatchObject([
+      { object: { what: '{"account":"anna@example.com","network":null}' }, reason: 'TICKET-11' },
+    ]);
+  });
 
   it('shows what the nodes count, with names where there are accounts', async () => {
     await attacked(exchange);

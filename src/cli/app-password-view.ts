@@ -1,0 +1,78 @@
+import { formatDuration } from '../config/duration.ts';
+import type { AppPasswordView } from '../credentials/app-passwords.ts';
+import { printable } from '../observability/logger.ts';
+import type { StaleClient } from '../store/stale-clients.ts';
+import { moment } from './io.ts';
+
+/** An app password as `--json` prints it. */
+export function describe(view: AppPasswordView) {
+  return {
+    id: view.id.toString('hex'),
+    label: view.label,
+    state: view.state,
+    scopes: view.scopes,
+    networks: view.networks,
+    fence: view.fence,
+    expiresAt: isoOf(view.notAfter),
+    expiresUnused: view.maxIdleMs === null ? null : formatDuration(view.maxIdleMs),
+    firstUseBy: isoOf(view.firstUseBy),
+    endsAt: isoOf(view.endsAt),
+    createdAt: isoOf(view.createdAt),
+    createdBy: view.createdBy,
+    lastUsedAt: isoOf(view.lastUsedAt),
+    lastUsedAddress: view.lastUsedAddress,
+    lastUsedProtocol: view.lastUsedProtocol,
+    lastUsedClient: view.lastUsedClient,
+  };
+}
+
+/** A client that still sends an ended one. */
+export function describeStale(stale: StaleClient) {
+  return {
+    credential: stale.credential_id.toString('hex'),
+    label: stale.label,
+    endedAt: isoOf(stale.endedAt),
+    times: stale.times,
+    firstAt: isoOf(stale.first_at),
+    lastAt: isoOf(stale.last_at),
+    protocol: stale.protocol,
+    address: stale.address,
+    client: stale.client,
+  };
+}
+
+/** What ends it by itself, in a cell. */
+export function expiryOf(view: AppPasswordView): string {
+  const parts = [
+    view.notAfter === null ? null : moment(view.notAfter),
+    view.maxIdleMs === null ? null : `after ${formatDuration(view.maxIdleMs)} without use`,
+    view.firstUseBy === null ? null : `unless used by ${moment(view.firstUseBy)}`,
+  ].filter((part) => part !== null);
+  return parts.length === 0 ? 'never' : parts.join(', ');
+}
+
+/** When, from where, over what and by whom, in a cell. */
+export function lastUseOf(view: AppPasswordView): string {
+  if (view.lastUsedAt === null) return 'never';
+  const from = view.lastUsedAddress === null ? '' : ` from ${view.lastUsedAddress}`;
+  const over = view.lastUsedProtocol === null ? '' : ` over ${view.lastUsedProtocol}`;
+  const by = view.lastUsedClient === null ? '' : ` by "${shown(view.lastUsedClient)}"`;
+  return `${moment(view.lastUsedAt)}${from}${over}${by}`;
+}
+
+export function warningOf(stale: StaleClient): string {
+  const by = stale.client === null ? '' : ` by "${shown(stale.client)}"`;
+  return (
+    `Warning: "${stale.label}" ended on ${moment(stale.endedAt)} and is still being sent from ${stale.address}${by}: ` +
+    `${stale.times} times, last at ${moment(stale.last_at)} over ${stale.protocol}.`
+  );
+}
+
+/** A stranger's text, for one line of a terminal. */
+function shown(client: string): string {
+  return printable(client).slice(0, 48);
+}
+
+function isoOf(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}
