@@ -1,20 +1,33 @@
 import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { Canary } from './assembly/canary.ts';
 import { Closers } from './assembly/closers.ts';
 import { assembleCredentials, type Credentials } from './assembly/credentials.ts';
 import { type Doors, openDoors } from './assembly/doors.ts';
+import { startNotices } from './assembly/notices.ts';
 import type { LoadedConfig } from './config/load.ts';
+import { profileCertificate } from './config/profile-signing.ts';
 import type { Config } from './config/schema.ts';
 import type { Secrets } from './config/secrets.ts';
 import { portalCertificates, portalTls } from './config/server-tls.ts';
+import { journaledOrders } from './control/journaled-orders.ts';
+import { keyOrders } from './control/key-orders.ts';
 import { serveControl } from './control/server.ts';
 import { sessionOrders } from './control/session-orders.ts';
 import { throttleOrders } from './control/throttle-orders.ts';
+import type { JournalEntry } from './credentials/journal.ts';
+import type { NodeTiming } from './credentials/node-exchange.ts';
+import { NodeSessions } from './credentials/node-sessions.ts';
 import { SealBox } from './credentials/seal.ts';
+import { AccountCare } from './identity/account-care.ts';
+import { Factors } from './identity/second-factor/factors.ts';
 import { ImapSignIn } from './identity/sign-in/imap.ts';
+import { OidcSignIn } from './identity/sign-in/oidc.ts';
+import { errorText } from './observability/error-text.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { type MetricsServer, serveMetrics } from './observability/metrics-server.ts';
+import { serveRedirects } from './portal/redirect-server.ts';
 import { createPortal } from './portal/server.ts';
 import { createAuthReplies } from './proxy/auth-reply.ts';
 import type { DoorParts } from './proxy/door/door.ts';
@@ -26,6 +39,8 @@ export interface GatewayOptions {
   readonly config: Config;
   readonly secrets: Secrets;
   readonly logger: Logger;
+  /** Milliseconds other than the usual ones, for tests. */
+  readonly timing?: { readonly nodes?: Partial<NodeTiming>; readonly revocationPollMs?: number };
 }
 
 /** A running gateway. The ports are the bound ones, also where the configuration says 0. */
@@ -34,7 +49,7 @@ export interface Gateway {
     readonly portal: number;
     readonly metrics: number | null;
   };
-  readonly parts: Pick<Credentials, 'database' | 'guard' | 'appPasswords' | 'revocations'> & {
+  readonly parts: Pick<Credentials, 'database' | 'guard' | 'appPasswords' | 'revocations' | 'throttle'> & {
     readonly registry: SessionRegistry;
     readonly metrics: Metrics;
   };
@@ -60,7 +75,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   try {
     const credentials = await assembleCredentials({ ...options, metrics, now }, closers);
-    const { database, guard, revocations, verifier, loginLog, appPasswords } = credentials;
+    const { database, guard, revocations, throttle, verifier, loginLog, appPasswords } = credentials;
 
     const own = new OwnEndpoints();
     const upstreams = createUpstreams(config, secrets, {
@@ -69,6 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       metrics,
       own,
     });
+    const codeSender = startNotices({ ...options, metrics, now, credentials, upstreams }, closers);
     const registry = new SessionRegistry(config.limits);
     revocations.onRevoked(({ credentialId, accountId, reason }) => {
       if (credentialId === null) registry.endAccount(accountId, reason);
@@ -76,6 +92,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     });
     const sweep = setInterval(() => {
       registry.endExpired(now());
+      for (const session of registry.sessions()) {
+        const { login, protocol, peerAddress: address } = session;
+        if (login.lapses) verifier.noteOpen(login, { address, protocol, client: session.view().client });
+      }
       registry.publishTraffic();
     }, expirySweepMs).unref();
     closers.add(() => clearInterval(sweep));
@@ -83,10 +103,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const portalUrl = config.portal.publicUrl.href.replace(/\/$/, '');
     const replies = createAuthReplies({ portalUrl, now });
     const parts: DoorParts = { config, verifier, upstreams, registry, replies, metrics, loginLog, now };
+    const sessions = new NodeSessions({
+      local: registry,
+      ...{ redis: credentials.redis, keys: credentials.keys, now, logger },
+      ...(options.timing?.nodes === undefined ? {} : { timing: options.timing.nodes }),
+      onRedisError: (error) => logger.warn({ detail: errorText(error) }, 'redis'),
+    });
+    closers.add(() => sessions.stop());
+    const record = async (entry: JournalEntry) => await credentials.journal.record(database, entry);
     // Before the ports: a second gateway of this state directory must not answer a client first.
     const control = await serveControl({
       stateDir: config.stateDir,
-      commands: { ...sessionOrders(registry), ...throttleOrders(credentials.throttle) },
+      commands: {
+        ...journaledOrders({ ...sessionOrders(sessions), ...throttleOrders(credentials.throttle) }, record),
+        ...keyOrders(credentials.reloadKeys),
+      },
       logger,
     });
     closers.add(() => control.close());
@@ -94,13 +125,33 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
     let ready = true;
     const isReady = () => ready && revocations.isCurrent();
+    const sealBox = new SealBox(credentials.keys);
+    let profileSigner = profileCertificate(config, secrets);
     const portal = await createPortal({
       config,
       database,
       guard,
       appPasswords,
-      sealBox: new SealBox(credentials.keys),
-      signIn: new ImapSignIn({ config, upstreams, database, guard, logger, now }),
+      factors: new Factors({ ...credentials, config, sealBox, logger, now, codeSender }),
+      sealBox,
+      signIn: new ImapSignIn({
+        config,
+        upstreams,
+        database,
+        guard,
+        journal: credentials.journal,
+        logger,
+        now,
+        monotonic: () => performance.now(),
+      }),
+      oidc: new OidcSignIn({
+        ...{ config, secrets, database, guard, sealBox, logger, now },
+        journal: credentials.journal,
+      }),
+      profileCertificate: () => profileSigner,
+      liveSessions: sessions,
+      care: new AccountCare({ ...credentials, now }),
+      notifications: credentials.notices,
       logger,
       now,
       isReady,
@@ -109,14 +160,31 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     });
     closers.add(() => portal.close());
     await portal.listen({ host: config.portal.host, port: config.portal.port });
+    if (config.portal.redirectPort !== null) {
+      const { host, redirectPort } = config.portal;
+      const redirects = await serveRedirects(config, { host, port: redirectPort });
+      closers.add(redirects.close);
+    }
     let metricsServer: MetricsServer | null = null;
     if (config.metrics !== null) {
       metricsServer = await serveMetrics(metrics, config.metrics, isReady);
       closers.add(metricsServer.close);
     }
 
+    const canary =
+      config.canary === null || secrets.canary === null
+        ? null
+        : new Canary({
+            ...{ ...config.canary, hostname: config.hostname, secrets: secrets.canary },
+            doors: () => doors.open(),
+            metrics,
+            logger,
+          });
+    canary?.start();
+
     const stop = async () => {
       ready = false;
+      canary?.stop();
       doors.end();
       await closers.closeAll();
     };
@@ -126,19 +194,28 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         portal: boundPort(portal.server.address()),
         metrics: metricsServer?.port ?? null,
       },
-      parts: { database, guard, appPasswords, registry, revocations, metrics },
+      parts: { database, guard, appPasswords, registry, revocations, throttle, metrics },
       reload: async (loaded) => {
         await doors.reload(loaded);
+        profileSigner = profileCertificate(loaded.config, loaded.secrets);
+        await credentials.reloadKeys().catch((error: unknown) => {
+          // The certificates must not wait for a key file that is being mended.
+          logger.error(
+            { detail: errorText(error) },
+            'keys not reloaded: the gateway goes on with those it has',
+          );
+        });
         const { server } = portal as { server: object };
         if (server instanceof HttpsServer) {
           server.setSecureContext(
             portalTls(loaded.config.tls, ...portalCertificates(loaded.config, loaded.secrets)),
           );
         }
-        logger.info('certificates and aliases reloaded');
+        logger.info('certificates, aliases and keys reloaded');
       },
       drain: async () => {
         ready = false;
+        canary?.stop();
         doors.drain();
         await untilEmpty(registry, config.limits.drainTimeMs);
         await stop();

@@ -15,12 +15,15 @@ import { loadSenderAliases } from '../proxy/smtp/sender-aliases.ts';
 import { createSubmissionPolicies } from '../proxy/smtp/submission-policies.ts';
 import { SubmissionSlots } from '../proxy/smtp/submission-slots.ts';
 import type { OwnEndpoints } from '../upstream/own-endpoints.ts';
+import type { OpenDoor } from './canary-login.ts';
 import type { Closers } from './closers.ts';
 
 /** The mail ports, open. */
 export interface Doors {
   /** Bound ports by protocol, in the order of the configuration. */
   readonly ports: Readonly<Record<ListenSettings['door'], readonly number[]>>;
+  /** Those that a client of this machine can try: none that expects a PROXY header. */
+  open(): readonly OpenDoor[];
   /** Takes new certificates and sender aliases into use. */
   reload(loaded: LoadedConfig & { kind: 'loaded' }): Promise<void>;
   /** Accepts nobody any more; sessions go on. */
@@ -46,7 +49,7 @@ export async function openDoors(
   const policies = createSubmissionPolicies({
     domains: config.domains,
     aliases: () => senders.aliases,
-    counters: new SendCounters({ redis, now: parts.now, logger }),
+    counters: new SendCounters({ redis, now: parts.now, monotonic: () => performance.now(), logger }),
     slots: new SubmissionSlots({ limit: config.smtp.concurrentSubmissions }),
   });
   const doors: Readonly<Record<ListenSettings['door'], Door>> = {
@@ -61,6 +64,7 @@ export async function openDoors(
   closers.add(endAll);
   const ports: Record<ListenSettings['door'], number[]> = { imap: [], pop3: [], smtp: [] };
   const listeners: Listener[] = [];
+  const shown = [...secrets.listenCertificates];
   for (const [index, settings] of config.listen.entries()) {
     const { door: protocol, host, port } = settings;
     const listener = await listen({
@@ -75,6 +79,7 @@ export async function openDoors(
       connections: config.limits.connections,
       handshakesPerSecond: config.limits.handshakesPerSecond,
       handshakeBurst: config.limits.handshakeBurst,
+      unfinishedHandshakesPerNetwork: config.limits.unfinishedHandshakesPerNetwork,
       logger,
     });
     closers.add(listener.close);
@@ -86,6 +91,18 @@ export async function openDoors(
 
   return {
     ports,
+    open: () =>
+      config.listen.flatMap((settings, index) =>
+        settings.proxyProtocolFrom.length > 0
+          ? []
+          : [
+              {
+                ...settings,
+                port: listeners[index]?.port ?? settings.port,
+                certificates: shown[index] ?? [],
+              },
+            ],
+      ),
     async reload(loaded) {
       const found = await loadSenderAliases(loaded.config.domains);
       // Half a list would refuse people who could send a minute ago.
@@ -102,6 +119,7 @@ export async function openDoors(
           continue;
         }
         listeners[index]?.useCertificates(listenerTls(loaded.config, settings, certificates));
+        shown[index] = certificates;
       }
     },
     drain() {

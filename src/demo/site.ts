@@ -72,7 +72,9 @@ export async function startDemoSite(): Promise<DemoSite> {
       scopes: ['imap', 'smtp'],
       networks: [],
       expiresInMs: undefined,
+      unusedAfterMs: null,
       createdBy: 'demo',
+      actor: { kind: 'operator', user: 'demo' },
     });
     if (created.kind !== 'created') throw new Error(`no app password was made: ${created.kind}`);
     const messageFile = join(scratch.path, 'message.eml');

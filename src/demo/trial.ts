@@ -55,7 +55,10 @@ function steps(site: DemoSite): readonly Step[] {
       name: 'the app password is revoked',
       check: async () => {
         const { appPasswords } = site.gateway.parts;
-        const result = await appPasswords.revoke(site.account.id, site.appPasswordId, 'demo');
+        const result = await appPasswords.revoke(site.account.id, site.appPasswordId, 'demo', {
+          kind: 'operator',
+          user: 'demo',
+        });
         return result === 'revoked' ? null : result;
       },
     },

@@ -75,6 +75,23 @@ export function createMetrics() {
       help: 'Logins and refusals that the login log could not take',
       registers,
     }),
+    canaryFailures: new Counter({
+      name: 'sallyport_canary_failures_total',
+      help: 'Doors that let in what they must refuse, or do not let in the canary account',
+      labelNames: ['door', 'check'],
+      registers,
+    }),
+    notices: new Counter({
+      name: 'sallyport_notices_total',
+      help: 'Notices to people by channel and how each attempt ended: sent, failed, or dropped after the last',
+      labelNames: ['channel', 'outcome'],
+      registers,
+    }),
+    noticesWaiting: new Gauge({
+      name: 'sallyport_notices_waiting',
+      help: 'Notices that are due and not sent yet, of all nodes',
+      registers,
+    }),
     revocationStaleness: new Gauge({
       name: 'sallyport_revocation_staleness_seconds',
       help: 'Age of what this process knows of revocations',
