@@ -93,7 +93,9 @@ describe('rules that a reader can rely on', () => {
   });
 
   it('no source file is longer than 300 lines', () => {
-    const long = sources.filter((file) => readFileSync(file, 'utf8').split('\n').length > 301);
+    // A catalogue is one language, however much the pages say.
+    const written = sources.filter((file) => !file.includes('/portal/locales/'));
+    const long = written.filter((file) => readFileSync(file, 'utf8').split('\n').length > 301);
     expect(long.map((file) => relative(root, file))).toEqual([]);
   });
 });

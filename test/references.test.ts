@@ -87,7 +87,7 @@ describe('numbers in comments, test titles and pages', () => {
 });
 
 it('docs/requirements.md lists the labels of derived keys that the code uses', () => {
-  const cells = found(requirements, /^\| (?:pepper|mac|seal) \| (.*) \|$/gm);
+  const cells = found(requirements, /^\| (?:pepper|mac|seal|webhook) \| (.*) \|$/gm);
   const listed = cells.flatMap((cell) => found(cell, /`([^`]+)`/g)).map((label) => `sallyport/v1/${label}`);
   const purposes = found(read('src/credentials/seal.ts'), /readonly purpose:\s([^;]+);/g).join('');
   const used = [

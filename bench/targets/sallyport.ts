@@ -206,6 +206,7 @@ async function issueAppPasswords(configFile: string, count: number): Promise<rea
         scopes: ['imap', 'smtp'],
         networks: [],
         expiresInMs: null,
+        actor: { kind: 'operator', user: 'bench' },
         createdBy: 'bench',
       });
       if (created.kind !== 'created') throw new Error(`no app password was made: ${created.kind}`);

@@ -123,6 +123,9 @@ describe('enrollment in Chromium', () => {
     await page.getByRole('button', { name: 'Sign in' }).click();
     await shot('03-set-up');
     await page.getByRole('button', { name: 'Set it up now' }).click();
+    await shot('03-method');
+    await page.getByLabel('Authenticator app').check();
+    await page.getByRole('button', { name: 'Next' }).click();
     const key = ((await page.locator('#key').textContent()) ?? '').replace(/\s/g, '');
     await page.getByLabel('Verification code').fill('12 34');
     await page.getByRole('button', { name: 'Verify' }).click();
@@ -149,6 +152,15 @@ describe('enrollment in Chromium', () => {
     return { shown, key };
   };
 
+  /** After the first app password: recovery codes, then the list. */
+  const saveCodes = async (page: Page, shots: string | null = null): Promise<void> => {
+    await page.getByRole('link', { name: 'Next' }).click();
+    await page.getByRole('button', { name: 'Create recovery codes' }).click();
+    expect(await page.locator('#codes li').count()).toBe(10);
+    if (shots !== null) await shoot(page, `${shots}-10-recovery-codes`);
+    await page.getByRole('button', { name: 'The codes are saved' }).click();
+  };
+
   it('goes from the main password to an app password that is copied, shown once, listed and revoked', async () => {
     const { context, page, complaints, seen } = await open({
       viewport: { width: 1_280, height: 900 },
@@ -166,7 +178,8 @@ describe('enrollment in Chromium', () => {
     expect(await page.textContent('body')).toContain('has already been shown');
     expect(await page.content()).not.toContain(shown);
     await shoot(page, 'desktop-light-10-already-shown');
-    await page.getByRole('link', { name: 'Go to your app passwords' }).click();
+    await page.getByRole('link', { name: 'Go to this app password' }).click();
+    await page.getByRole('link', { name: 'All app passwords' }).click();
     await shoot(page, 'desktop-light-11-list');
 
     await page.getByRole('link', { name: 'Create an app password' }).click();
@@ -225,7 +238,7 @@ describe('enrollment in Chromium', () => {
     });
     await enroll(page, 'plain@example.com', null);
     expect(await page.getByRole('button', { name: 'Copy' }).count()).toBe(0);
-    await page.getByRole('link', { name: 'Done' }).click();
+    await saveCodes(page);
     expect(await page.locator('h3').first().textContent()).toBe('Outlook, Desk at work');
     await shoot(page, 'desktop-plain-11-list', false);
     await context.close();
@@ -240,7 +253,7 @@ describe('enrollment in Chromium', () => {
     async (name, address, width, colorScheme) => {
       const { context, page } = await open({ viewport: { width, height: 800 }, colorScheme });
       await enroll(page, address, name);
-      await page.getByRole('link', { name: 'Done' }).click();
+      await saveCodes(page, name);
       await shoot(page, `${name}-11-list`);
       await page.getByRole('button', { name: 'Revoke' }).first().click();
       await shoot(page, `${name}-13-revoke`);

@@ -9,6 +9,7 @@ import { freePort } from '../../src/demo/free-port.ts';
 import { findAppPassword } from '../../src/store/app-passwords.ts';
 import { type Engine, engines, sharedPostgres } from '../store/scratch-database.ts';
 import { alice, startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { tester } from '../support/journal.ts';
 import { LineClient } from '../support/line-client.ts';
 import { startPostgres } from '../support/postgres.ts';
 
@@ -158,7 +159,7 @@ describe('PostgreSQL killed and started again while people log in', () => {
     const { id, secret } = await bed.issue(alice);
     expect(await logIn(bed, secret)).toBe(accepted);
     const row = await findAppPassword(bed.gateway.parts.database, id);
-    await bed.gateway.parts.appPasswords.revoke(row?.account_id ?? Buffer.alloc(0), id, 'test');
+    await bed.gateway.parts.appPasswords.revoke(row?.account_id ?? Buffer.alloc(0), id, 'test', tester);
     expect(await logIn(bed, secret)).toBe(wrong);
   }, 120_000);
 });

@@ -35,7 +35,12 @@ beforeAll(async () => {
       return createSubmissionPolicies({
         domains: { 'example.com': { ...domain, senderPolicy: 'both' } },
         aliases: () => new Map(),
-        counters: new SendCounters({ redis: null, now: clock.now, logger: createLogger('silent') }),
+        counters: new SendCounters({
+          redis: null,
+          now: clock.now,
+          monotonic: clock.now,
+          logger: createLogger('silent'),
+        }),
         slots: new SubmissionSlots({ limit: 3 }),
       });
     },

@@ -10,6 +10,7 @@ import { makeScratchFolder } from '../../src/demo/scratch-folder.ts';
 import { type Gateway, startGateway } from '../../src/main.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createAccount } from '../../src/store/accounts.ts';
+import { tester } from './journal.ts';
 
 export const alice = 'alice@example.com';
 export const bob = 'bob@example.com';
@@ -71,6 +72,8 @@ export async function startTestGateway(
     const configFile = await writeConfiguration(site, {
       log_level: 'trace',
       listen: await everyDoor(),
+      // Else each app password would be a message in the mailboxes.
+      notices: { enabled: false },
       ...overrides,
     });
     const loaded = await loadConfig(configFile, {});
@@ -129,6 +132,8 @@ async function issue(
     networks: limits.networks ?? [],
     expiresInMs: limits.expiresInMs,
     createdBy: 'test',
+    actor: tester,
+    isByOperator: true,
   });
   if (created.kind !== 'created') throw new Error(created.kind);
   return { id: created.id, accountId: account.id, secret: created.secret.text() };

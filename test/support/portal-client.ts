@@ -30,6 +30,7 @@ export class PortalClient {
   async enroll(): Promise<{ readonly seed: string; readonly appPassword: string }> {
     this.#expectPath('/set-up');
     await this.#submit('/set-up', {});
+    await this.#submit('/set-up/method', { method: 'totp' });
     const seed = this.#codeElement('key');
     await this.#submit('/set-up/app', { code: await generate({ secret: seed }) });
     this.#expectPath('/set-up/verified');

@@ -12,6 +12,7 @@ const programs = '/usr/lib/postgresql';
 const administrator = { user: 'postgres', password: 'administrator' };
 /** Of the gateway's role; its characters must survive a URL. */
 export const gatewayPassword = 'p@ss/w:rd 100%';
+const runtimeRole = 'sallyport_runtime';
 
 /** A PostgreSQL cluster of one's own, on 127.0.0.1 and on a Unix socket. */
 export interface Postgres {
@@ -20,6 +21,8 @@ export interface Postgres {
   readonly socketFolder: string;
   /** An empty database that the gateway's role owns, as a URL. */
   createDatabase(): Promise<string>;
+  /** The same database for a role that may change what is in its tables, and not the tables (S-33). */
+  asRuntimeRole(url: string): Promise<string>;
   /** As the administrator, in the database of the URL. */
   query(url: string, text: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** Ends it in order, connections included; {@link Postgres.start} brings it back where it was. */
@@ -32,6 +35,11 @@ export interface Postgres {
   thaw(): Promise<void>;
   /** Ends it and takes its files away. */
   stop(): Promise<void>;
+}
+
+/** What {@link Postgres.asRuntimeRole} was given; another database as it is. */
+export function asOwner(at: string): string {
+  return at.replace(`://${runtimeRole}:`, '://sallyport:');
 }
 
 /** Starts one. `tls` are PEM files of the server's certificate and key. */
@@ -120,8 +128,10 @@ class Cluster implements Postgres {
 
   async begin(): Promise<this> {
     await this.start();
-    const role = `create role sallyport login password '${gatewayPassword}'`;
-    await this.query(this.#url('postgres'), role);
+    for (const role of ['sallyport', runtimeRole]) {
+      const create = `create role ${role} login password '${gatewayPassword}'`;
+      await this.query(this.#url('postgres'), create);
+    }
     return this;
   }
 
@@ -129,6 +139,13 @@ class Cluster implements Postgres {
     const name = `test_${randomBytes(6).toString('hex')}`;
     await this.query(this.#url('postgres'), `create database ${name} owner sallyport`);
     return this.#url(name);
+  }
+
+  async asRuntimeRole(url: string): Promise<string> {
+    await this.query(url, `grant usage on schema public to ${runtimeRole}`);
+    const rights = 'select, insert, update, delete';
+    await this.query(url, `grant ${rights} on all tables in schema public to ${runtimeRole}`);
+    return url.replace('://sallyport:', `://${runtimeRole}:`);
   }
 
   async query(url: string, text: string) {

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseRedisUrl } from '../../src/config/redis-schema.ts';
 import { freePort } from '../../src/demo/free-port.ts';
 import { startServerProcess } from '../../src/demo/server-process.ts';
 
@@ -14,12 +15,39 @@ export interface Redis {
   kill(): Promise<void>;
 }
 
+/** PEM files. */
+export interface RedisTls {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** For a server, a sentinel or a node of a cluster that speaks TLS only. */
+export function tlsSettings(port: number, tls: RedisTls | null): Readonly<Record<string, string>> {
+  if (tls === null) return {};
+  return {
+    port: '0',
+    'tls-port': String(port),
+    'tls-cert-file': tls.certFile,
+    'tls-key-file': tls.keyFile,
+    'tls-ca-cert-file': tls.caFile,
+    'tls-auth-clients': 'no',
+    'tls-replication': 'yes',
+  };
+}
+
 /** Starts Redis on 127.0.0.1 with its files in `folder/redis`; `port` is for one that comes back where it was. */
 export async function startRedis(options: {
   readonly folder: string;
   readonly port?: number;
+  /** In place of `redis`, where there are several. */
+  readonly name?: string;
+  /** TLS in place of clear text. */
+  readonly tls?: RedisTls | null;
+  /** Besides those of every scratch Redis. */
+  readonly settings?: Readonly<Record<string, string>>;
 }): Promise<Redis> {
-  const folder = join(options.folder, 'redis');
+  const folder = join(options.folder, options.name ?? 'redis');
   await mkdir(folder, { recursive: true });
   const port = options.port ?? (await freePort());
   const settings = {
@@ -31,6 +59,8 @@ export async function startRedis(options: {
     rdbcompression: 'no',
     daemonize: 'no',
     logfile: join(folder, 'redis.log'),
+    ...tlsSettings(port, options.tls ?? null),
+    ...options.settings,
   };
   const server = await startServerProcess({
     program: 'redis-server',
@@ -45,4 +75,12 @@ export async function startRedis(options: {
     stop: () => server.stop(),
     kill: () => server.kill(),
   };
+}
+
+/** One server as the configuration names it. */
+export function redisAt(url: string) {
+  const location = parseRedisUrl(url);
+  if (typeof location === 'string') throw new Error(location);
+  if (location.kind !== 'single') throw new Error('not one server');
+  return location;
 }
