@@ -38,7 +38,7 @@ describe.each(engines)('what administrators look for, on %s', (engine) => {
   it('S-32: may be anything a browser can send', async () => {
     for (const text of ['\0', 'anna\0', "' or 1=1 --", '\ud800', 'ā'.repeat(254)]) {
       expect(await found(text)).toEqual([]);
-      expect(await found('', text)).toBeInstanceOf(Array);
+      expect((await found('', text)).length).toBeLessThanOrEqual(4);
       expect(trailPlace(`1:1:${text}`)).toBeNull();
     }
   });
