@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { generate } from 'otplib';
+import { SealBox } from '../../src/credentials/seal.ts';
 import type { FirstFactorSession } from '../../src/identity/portal-session.ts';
 import type { AuthenticatorApps } from '../../src/identity/second-factor/totp.ts';
 import type { Database } from '../../src/store/database.ts';
+import { replaceSealed } from '../../src/store/key-moves.ts';
 import type { Account } from '../../src/store/schema.ts';
+import { keyRing } from '../credentials/keys.ts';
 import { type Clock, days, hours, minutes, seconds } from './clock.ts';
 import { codeOf as codeAt, type FactorBed, openFactorBed, peer, wrongCodeOf } from './factor-bed.ts';
 
@@ -38,6 +41,26 @@ describe('authenticator app', () => {
   const confirm = async (session: FirstFactorSession, code: string) =>
     await factors.confirm(session, peer, code);
   const enroll = async (): Promise<string> => await bed.enroll(alice);
+
+  it('S-39: a seed under a key that this node lacks is an outage, and counts as no guess', async () => {
+    const first = await enroll();
+    const lost = await database.selectFrom('second_factor').selectAll().executeTakeFirstOrThrow();
+    const others = new SealBox(keyRing({ seal: [{ id: 9, first: 0x60 }] }));
+    const place = { purpose: 'totp-seed', table: 'second_factor', column: 'sealed' } as const;
+    const sealed = others.seal({ ...place, rowId: lost.id, accountId: alice.id }, Buffer.alloc(20));
+    await replaceSealed(database, bed.guard, lost, sealed);
+    for (let tries = 0; tries < 8; tries += 1) {
+      expect(await factors.check(alice, await codeOf(first))).toEqual({ kind: 'unavailable' });
+    }
+    const second = await bed.addApp(alice);
+    for (let tries = 0; tries < 5; tries += 1) {
+      expect(await factors.check(alice, await wrongCode(second))).toEqual({ kind: 'unavailable' });
+    }
+    // The other one is guessed at all the same.
+    expect((await factors.check(alice, await wrongCode(second))).kind).toBe('throttled');
+    clock.advance(15 * minutes);
+    expect(await factors.check(alice, await codeOf(second))).toEqual({ kind: 'right' });
+  });
 
   it('agrees with the vectors of RFC 6238', async () => {
     // The published seed is "12345678901234567890", here in base32.

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { generateURI, ScureBase32Plugin, verify } from 'otplib';
-import type { SealBox, SealPlace } from '../../credentials/seal.ts';
+import { type SealBox, SealError, type SealPlace } from '../../credentials/seal.ts';
+import type { Logger } from '../../observability/logger.ts';
 import type { Database } from '../../store/database.ts';
 import type { RowGuard } from '../../store/row-guard.ts';
 import type { Account, SecondFactorRow } from '../../store/schema.ts';
@@ -41,6 +42,7 @@ export class AuthenticatorApps {
   readonly #sealBox: SealBox;
   readonly #changes: FactorChanges;
   readonly #guesses: FactorGuesses;
+  readonly #logger: Logger;
   readonly #now: () => number;
   readonly #issuer: string;
   readonly #base32 = new ScureBase32Plugin();
@@ -51,6 +53,7 @@ export class AuthenticatorApps {
     readonly sealBox: SealBox;
     readonly changes: FactorChanges;
     readonly guesses: FactorGuesses;
+    readonly logger: Logger;
     readonly now: () => number;
     /** What the authenticator app shows beside the address. */
     readonly issuer: string;
@@ -60,6 +63,7 @@ export class AuthenticatorApps {
     this.#sealBox = parts.sealBox;
     this.#changes = parts.changes;
     this.#guesses = parts.guesses;
+    this.#logger = parts.logger;
     this.#now = parts.now;
     this.#issuer = parts.issuer;
   }
@@ -135,9 +139,14 @@ export class AuthenticatorApps {
       }
     }
     let isSpent = false;
-    for (const { factor } of counted) {
-      const step = await this.#stepOf(factor, digits);
-      if (step === null) continue;
+    const closed = new Set<SecondFactorRow>();
+    for (const { factor, guess } of counted) {
+      const step = await this.#stepOrClosed(factor, digits);
+      if (step === 'closed') {
+        closed.add(factor);
+        await this.#guesses.takeBack(factor, guess);
+      }
+      if (step === null || step === 'closed') continue;
       if (await spendStep(this.#database, factor.id, step, this.#now())) {
         await takeBack();
         return { kind: 'right' };
@@ -146,8 +155,10 @@ export class AuthenticatorApps {
     }
     let isAnyLeft = false;
     for (const { factor } of counted) {
-      if (!(await this.#guesses.enterWrong(account, factor))) isAnyLeft = true;
+      if (!closed.has(factor) && !(await this.#guesses.enterWrong(account, factor))) isAnyLeft = true;
     }
+    // It may have been the code of one that nobody here could look at.
+    if (closed.size > 0) return { kind: 'unavailable' };
     if (!isAnyLeft) return { kind: 'disabled' };
     return { kind: isSpent ? 'used' : 'wrong' };
   }
@@ -159,6 +170,22 @@ export class AuthenticatorApps {
       now: this.#now(),
       lifeMs: pendingMs,
     });
+  }
+
+  /** As {@link #stepOf}; `closed` where the seed does not open, as under a key that this node was not given (S-39). */
+  async #stepOrClosed(factor: SecondFactorRow, digits: string): Promise<number | 'closed' | null> {
+    try {
+      return await this.#stepOf(factor, digits);
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      const fields = {
+        event: 'integrity-alarm',
+        table: 'second_factor',
+        account: factor.account_id.toString('hex'),
+      };
+      this.#logger.error({ ...fields, detail: error.message }, 'a seed does not open');
+      return 'closed';
+    }
   }
 
   /** The time step the digits belong to, spent or not; null for none. */
