@@ -39,7 +39,8 @@ export function guardRequests(
     if (!isPublicHost(request.headers, publicUrl)) return refuse(request, reply, { kind: 'wrong-host' });
     // Assets cost nothing and are kept by browsers; a page of its own needs several.
     const { network } = peerOf(request, config);
-    const until = network === null || request.url.startsWith('/assets/') ? null : limit.blockedUntil(network);
+    const isAsset = request.routeOptions.url?.startsWith('/assets/') === true;
+    const until = network === null || isAsset ? null : limit.blockedUntil(network);
     if (until !== null) return refuse(request, reply, { kind: 'throttled', until });
     if (!isReady()) return refuse(request, reply, { kind: 'unavailable' });
     // Looking at an account is an entry in the audit trail: no other site's page makes an administrator's browser look.

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { findAccountById, lockAccount } from './accounts.ts';
 import type { Database } from './database.ts';
+import { deletePortalSessionsOf } from './portal-sessions.ts';
 import { type GuardedRows, genuine, type RowGuard } from './row-guard.ts';
 import type { Account, IdentityLinkRow } from './schema.ts';
 
@@ -72,8 +73,8 @@ export async function listIdentityLinks(
 }
 
 /**
- * In the caller's transaction; the account's portal sessions end with it. Answers whether there was such a link, whoever
- * wrote it.
+ * In the caller's transaction; the account's portal sessions and unused profile links end with it. Answers whether there was
+ * such a link, whoever wrote it.
  */
 export async function unlinkIdentity(
   transaction: Database,
@@ -87,6 +88,6 @@ export async function unlinkIdentity(
     .where('issuer', '=', issuer)
     .executeTakeFirst();
   if (numDeletedRows === 0n) return false;
-  await transaction.deleteFrom('portal_session').where('account_id', '=', accountId).execute();
+  await deletePortalSessionsOf(transaction, accountId, null);
   return true;
 }

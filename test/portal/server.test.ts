@@ -290,20 +290,23 @@ describe('portal server', () => {
     expect(page.body).not.toContain('root:');
   });
 
-  it('answers at most 120 requests of a network in a minute', async () => {
-    const own = await openBed();
-    const browser = new Browser(own);
-    const statuses: number[] = [];
-    for (let index = 0; index < 121; index += 1) statuses.push((await browser.get('/nowhere')).statusCode);
-    expect(statuses.slice(0, 120).every((status) => status === 404)).toBe(true);
-    expect(statuses[120]).toBe(429);
-    browser.remoteAddress = '203.0.113.8';
-    expect((await browser.get('/nowhere')).statusCode).toBe(404);
-    browser.remoteAddress = '203.0.113.7';
-    own.clock.advance(60_000);
-    expect((await browser.get('/nowhere')).statusCode).toBe(404);
-    await own.close();
-  });
+  it.each(['/nowhere', '/assets/nowhere.js'])(
+    'answers at most 120 requests of a network in a minute, such as for %s',
+    async (path) => {
+      const own = await openBed();
+      const browser = new Browser(own);
+      const statuses: number[] = [];
+      for (let index = 0; index < 121; index += 1) statuses.push((await browser.get(path)).statusCode);
+      expect(statuses.slice(0, 120).every((status) => status === 404)).toBe(true);
+      expect(statuses[120]).toBe(429);
+      browser.remoteAddress = '203.0.113.8';
+      expect((await browser.get('/nowhere')).statusCode).toBe(404);
+      browser.remoteAddress = '203.0.113.7';
+      own.clock.advance(60_000);
+      expect((await browser.get('/nowhere')).statusCode).toBe(404);
+      await own.close();
+    },
+  );
 
   it('says that it is unavailable until it is ready', async () => {
     let isReady = false;

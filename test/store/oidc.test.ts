@@ -9,6 +9,7 @@ import {
   unlinkIdentity,
 } from '../../src/store/identity-links.ts';
 import { insertOidcTransaction, takeOidcTransaction } from '../../src/store/oidc-transactions.ts';
+import { replaceProfileLink } from '../../src/store/profile-links.ts';
 import type { GuardedRows } from '../../src/store/row-guard.ts';
 import { renewRowMacs } from '../../src/store/row-renewal.ts';
 import type { Account } from '../../src/store/schema.ts';
@@ -81,6 +82,8 @@ describe.each(engines)('identities on %s', (engine) => {
       .insertInto('portal_session')
       .values({ ...session, seen_at: 1, row_mac: guard.mac('portal_session', session) })
       .execute();
+    const fresh = { id: Buffer.alloc(16, 2), token_hash: Buffer.alloc(32, 2), account_id: alice.id };
+    await replaceProfileLink(database, guard, { ...fresh, device: 'Phone', created_at: 1, not_after: 2 }, 0);
     const unlink = async () =>
       await database
         .transaction()
@@ -89,6 +92,7 @@ describe.each(engines)('identities on %s', (engine) => {
     expect(await unlink()).toBe(false);
     expect(await findLinkedAccount(database, guard, identity)).toBeNull();
     expect(await database.selectFrom('portal_session').selectAll().execute()).toEqual([]);
+    expect(await database.selectFrom('profile_link').selectAll().execute()).toEqual([]);
   });
 
   it('S-34: are not moved to another account or another person by SQL', async () => {
