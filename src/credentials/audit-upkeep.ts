@@ -19,6 +19,7 @@ import { auditKey, baseMac, beginning, isBaseGenuine, nextHead, parseEntry } fro
 import type { AuditTrail } from './audit-trail.ts';
 import { equalBytes } from './derive.ts';
 import type { KeyRing } from './key-file.ts';
+import { Rounds } from './rounds.ts';
 
 /** Requirements 3.15: a head each minute or 100 entries. */
 const tellEveryMs = 60_000;
@@ -45,8 +46,7 @@ export class AuditUpkeep {
   readonly #told = new LRUCache<string, number>({ max: 10_000 });
   #toldAt: number;
   #purgedAt: number | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<void> = Promise.resolve();
+  readonly #rounds = new Rounds(lookEveryMs, async () => this.#look());
 
   constructor(parts: {
     readonly database: Database;
@@ -66,18 +66,12 @@ export class AuditUpkeep {
   }
 
   start(): void {
-    this.#timer = setTimeout(() => {
-      this.#running = this.#look().then(() => {
-        if (this.#timer !== null) this.start();
-      });
-    }, lookEveryMs).unref();
+    this.#rounds.start();
   }
 
   /** Ends the process's chain and tells where it ends. Never rejects. */
   async stop(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    await this.#running;
+    await this.#rounds.stop();
     try {
       await this.#audit.close(this.#database);
       await this.tell();

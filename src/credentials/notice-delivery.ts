@@ -20,6 +20,7 @@ import type { Fact } from './journal-event.ts';
 import type { NoticeWriter, WrittenMail } from './notice-mail.ts';
 import type { NoticeKind } from './notice-policy.ts';
 import { bannerMs, noticeChannels } from './notices.ts';
+import { Rounds } from './rounds.ts';
 
 /** `failed`: tried again. `detail` is for the log. */
 export type SendOutcome = { readonly kind: 'sent' } | { readonly kind: 'failed'; readonly detail: string };
@@ -71,8 +72,7 @@ export class NoticeDelivery {
   readonly #metrics: Metrics;
   readonly #now: () => number;
   readonly #stopping = new AbortController();
-  #timer: NodeJS.Timeout | null = null;
-  #running: Promise<void> = Promise.resolve();
+  readonly #rounds = new Rounds(lookEveryMs, async () => this.#look());
   #countedAt: number | null = null;
   #purgedAt: number | null = null;
 
@@ -95,19 +95,13 @@ export class NoticeDelivery {
   }
 
   start(): void {
-    this.#timer = setTimeout(() => {
-      this.#running = this.#look().then(() => {
-        if (this.#timer !== null) this.start();
-      });
-    }, lookEveryMs).unref();
+    this.#rounds.start();
   }
 
   /** Gives up what is under way; it is sent after the next start, or by another node. Never rejects. */
   async stop(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
     this.#stopping.abort();
-    await this.#running;
+    await this.#rounds.stop();
   }
 
   /** Tries what is due, a thousand at most. Rejects when the store fails. */
