@@ -1,3 +1,4 @@
+import type { Erased } from '../store/account-erasure.ts';
 import type { Scope } from './scope.ts';
 
 /** Who did it. */
@@ -71,17 +72,7 @@ export type JournalEvent =
   | { readonly action: 'factors.guessed' }
   | { readonly action: 'account.created' | 'account.disabled' | 'account.enabled' | 'account.viewed' }
   /** With everything of it; in rows. */
-  | {
-      readonly action: 'account.erased';
-      readonly appPasswords: number;
-      readonly secondFactors: number;
-      readonly recoveryCodes: number;
-      readonly portalSessions: number;
-      readonly identityLinks: number;
-      readonly profileLinks: number;
-      readonly notices: number;
-      readonly loginEvents: number;
-    }
+  | ({ readonly action: 'account.erased' } & Erased)
   /** null follows the domain. */
   | { readonly action: 'account.mfa-set'; readonly mfa: string | null }
   | {

@@ -233,3 +233,15 @@ export async function writeLastUses(database: Database, uses: readonly AppPasswo
     }
   });
 }
+
+/** An app password of any state with its account's address, which its MAC covers. */
+export type AddressedRow = AppPasswordRow & { readonly address: string };
+
+/** Every app password as an {@link AddressedRow}: the beginning of a query. */
+export function addressedAppPasswords(database: Database) {
+  return database
+    .selectFrom('app_password')
+    .innerJoin('account', 'account.id', 'app_password.account_id')
+    .selectAll('app_password')
+    .select('account.address');
+}

@@ -1,10 +1,8 @@
+import { type AddressedRow, addressedAppPasswords } from './app-passwords.ts';
 import { type Database, writeEach } from './database.ts';
 import { macPrefix } from './key-uses.ts';
 import type { RowGuard } from './row-guard.ts';
 import type { AppPasswordRow, SecondFactorRow } from './schema.ts';
-
-/** An app password of any state with its account's address, which its MAC covers. */
-export type AddressedRow = AppPasswordRow & { readonly address: string };
 
 /** Those whose MAC is under a key older than the active one, after an id, in the order of ids. */
 export async function listOutdatedAppPasswords(
@@ -13,11 +11,7 @@ export async function listOutdatedAppPasswords(
   after: Buffer,
   limit: number,
 ): Promise<readonly AddressedRow[]> {
-  return await database
-    .selectFrom('app_password')
-    .innerJoin('account', 'account.id', 'app_password.account_id')
-    .selectAll('app_password')
-    .select('account.address')
+  return await addressedAppPasswords(database)
     .where('app_password.row_mac', '<', macPrefix(activeMacId))
     .where('app_password.id', '>', after)
     .orderBy('app_password.id')

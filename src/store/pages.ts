@@ -1,5 +1,5 @@
+import { type AddressedRow, addressedAppPasswords } from './app-passwords.ts';
 import type { Database } from './database.ts';
-import type { AddressedRow } from './key-moves.ts';
 import type { Account } from './schema.ts';
 
 // Everything of a table, a page at a time: 100,000 rows at once would hold this process and the embedded engine.
@@ -25,11 +25,7 @@ export async function pageOfAppPasswords(
   after: { readonly address: string; readonly id: Buffer },
   limit: number,
 ): Promise<readonly AddressedRow[]> {
-  return await database
-    .selectFrom('app_password')
-    .innerJoin('account', 'account.id', 'app_password.account_id')
-    .selectAll('app_password')
-    .select('account.address')
+  return await addressedAppPasswords(database)
     .where((where) =>
       where.or([
         where('account.address', '>', after.address),
@@ -57,11 +53,5 @@ export async function appPasswordsOf(
   ids: readonly Buffer[],
 ): Promise<readonly AddressedRow[]> {
   if (ids.length === 0) return [];
-  return await database
-    .selectFrom('app_password')
-    .innerJoin('account', 'account.id', 'app_password.account_id')
-    .selectAll('app_password')
-    .select('account.address')
-    .where('app_password.id', 'in', ids)
-    .execute();
+  return await addressedAppPasswords(database).where('app_password.id', 'in', ids).execute();
 }

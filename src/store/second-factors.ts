@@ -52,21 +52,8 @@ export async function findPendingFactor(
 /** What makes a factor of its kind; what the kind does not have is left out. */
 export type FactorFields = Pick<SecondFactorRow, 'id' | 'account_id' | 'kind' | 'created_at'> &
   Partial<
-    Pick<
-      SecondFactorRow,
-      | 'sealed'
-      | 'address'
-      | 'credential_id'
-      | 'public_key'
-      | 'rp_id'
-      | 'user_verified'
-      | 'backup_eligible'
-      | 'backed_up'
-      | 'sign_count'
-      | 'transports'
-      | 'name'
-      | 'confirmed_at'
-    >
+    Omit<GuardedRows['second_factor'], 'id' | 'account_id' | 'kind' | 'disabled_at'> &
+      Pick<SecondFactorRow, 'backed_up' | 'sign_count' | 'transports' | 'name'>
   >;
 
 /** Inserts a factor, unfinished unless it says when it was confirmed. Answers the row. */

@@ -1,12 +1,13 @@
 import { formatDuration, parseDuration } from '../../config/duration.ts';
 import { canonicalName } from '../../credentials/account-name.ts';
 import { planChange } from '../../credentials/app-password-change.ts';
+import { isoOf } from '../../credentials/app-password-json.ts';
 import type { AppPasswordChange } from '../../credentials/app-passwords.ts';
 import { decodeFence, type Fence } from '../../credentials/fence.ts';
 import { splitNetworks } from '../../credentials/network.ts';
 import { isRowGenuine } from '../../credentials/row-mac.ts';
 import { isScope, scopesOf } from '../../credentials/scope.ts';
-import type { AddressedRow } from '../../store/key-moves.ts';
+import type { AddressedRow } from '../../store/app-passwords.ts';
 import { appPasswordsOf, pageOfAppPasswords } from '../../store/pages.ts';
 import type { Workbench } from '../workbench.ts';
 import type { Entry, Line, LineProblem } from './file.ts';
@@ -69,10 +70,6 @@ function entryOf(row: AddressedRow): Entry | null {
     last_used_protocol: row.last_used_protocol,
     last_used_client: row.last_used_client,
   };
-}
-
-function isoOf(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }
 
 async function plan(bench: Workbench, lines: readonly Line[], now: number): Promise<Plan> {
