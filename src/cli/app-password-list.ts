@@ -1,6 +1,7 @@
+import { describeStale } from '../credentials/app-password-json.ts';
 import type { AppPasswordView } from '../credentials/app-passwords.ts';
 import { listStaleClients } from '../store/stale-clients.ts';
-import { describe, describeStale, expiryOf, lastUseOf, warningOf } from './app-password-view.ts';
+import { describe, expiryOf, lastUseOf, warningOf } from './app-password-view.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { accountOf, type Workbench, withWorkbench } from './workbench.ts';
 

@@ -1,4 +1,5 @@
 import { formatDuration } from '../config/duration.ts';
+import { describeAppPassword } from '../credentials/app-password-json.ts';
 import type { AppPasswordView } from '../credentials/app-passwords.ts';
 import { printable } from '../observability/logger.ts';
 import type { StaleClient } from '../store/stale-clients.ts';
@@ -7,37 +8,8 @@ import { moment } from './io.ts';
 /** An app password as `--json` prints it. */
 export function describe(view: AppPasswordView) {
   return {
-    id: view.id.toString('hex'),
-    label: view.label,
-    state: view.state,
-    scopes: view.scopes,
-    networks: view.networks,
-    fence: view.fence,
-    expiresAt: isoOf(view.notAfter),
+    ...describeAppPassword(view),
     expiresUnused: view.maxIdleMs === null ? null : formatDuration(view.maxIdleMs),
-    firstUseBy: isoOf(view.firstUseBy),
-    endsAt: isoOf(view.endsAt),
-    createdAt: isoOf(view.createdAt),
-    createdBy: view.createdBy,
-    lastUsedAt: isoOf(view.lastUsedAt),
-    lastUsedAddress: view.lastUsedAddress,
-    lastUsedProtocol: view.lastUsedProtocol,
-    lastUsedClient: view.lastUsedClient,
-  };
-}
-
-/** A client that still sends an ended one. */
-export function describeStale(stale: StaleClient) {
-  return {
-    credential: stale.credential_id.toString('hex'),
-    label: stale.label,
-    endedAt: isoOf(stale.endedAt),
-    times: stale.times,
-    firstAt: isoOf(stale.first_at),
-    lastAt: isoOf(stale.last_at),
-    protocol: stale.protocol,
-    address: stale.address,
-    client: stale.client,
   };
 }
 
@@ -71,8 +43,4 @@ export function warningOf(stale: StaleClient): string {
 /** A stranger's text, for one line of a terminal. */
 function shown(client: string): string {
   return printable(client).slice(0, 48);
-}
-
-function isoOf(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }

@@ -195,6 +195,17 @@ async function update(id: string, options: GrantOptions, io: CommandIo): Promise
   });
 }
 
+/** What became of one of several ids. */
+interface Outcome {
+  readonly id: string;
+  readonly outcome: string;
+}
+
+function report(outcomes: readonly Outcome[], options: CommonOptions, io: CommandIo): void {
+  if (options.json === true) io.out(json(outcomes));
+  else for (const { id, outcome } of outcomes) io.out(`${id} ${outcome.replace('-', ' ')}`);
+}
+
 async function setState(
   ids: readonly string[],
   state: 'active' | 'paused',
@@ -204,7 +215,7 @@ async function setState(
   for (const id of ids) idOf(id);
   const done = state === 'paused' ? 'paused' : 'resumed';
   await withWorkbench(options, io, async (bench) => {
-    const outcomes: { id: string; outcome: string }[] = [];
+    const outcomes: Outcome[] = [];
     for (const id of ids) {
       const bytes = idOf(id);
       const found = await bench.appPasswords.find(bytes);
@@ -221,8 +232,7 @@ async function setState(
       const word = outcome.kind === 'updated' ? (outcome.isChanged ? done : `already-${done}`) : outcome.kind;
       outcomes.push({ id, outcome: word });
     }
-    if (options.json === true) io.out(json(outcomes));
-    else for (const { id, outcome } of outcomes) io.out(`${id} ${outcome.replace('-', ' ')}`);
+    report(outcomes, options, io);
     if (outcomes.some(({ outcome }) => !outcome.endsWith(done))) {
       throw new CommandFailure(exitCode.failed, `Not every one could be ${done}.`);
     }
@@ -253,7 +263,7 @@ async function revoke(
       );
       return;
     }
-    const outcomes: { id: string; outcome: string }[] = [];
+    const outcomes: Outcome[] = [];
     for (const id of ids) {
       const bytes = idOf(id);
       const found = await bench.appPasswords.find(bytes);
@@ -263,8 +273,7 @@ async function revoke(
           : await bench.appPasswords.revoke(found.accountId, bytes, reason, bench.actor);
       outcomes.push({ id, outcome });
     }
-    if (options.json === true) io.out(json(outcomes));
-    else for (const { id, outcome } of outcomes) io.out(`${id} ${outcome.replace('-', ' ')}`);
+    report(outcomes, options, io);
     if (outcomes.some(({ outcome }) => outcome === 'not-found')) {
       throw new CommandFailure(exitCode.failed, 'Not every id was found.');
     }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../config/duration.ts';
+import { describeStale } from '../credentials/app-password-json.ts';
 import type { LoginReason } from '../credentials/login-reason.ts';
 import { printable } from '../observability/logger.ts';
 import { findAccountUnchecked } from '../store/accounts.ts';
@@ -7,7 +8,6 @@ import { listAppPasswords } from '../store/app-passwords.ts';
 import { listLoginEvents } from '../store/login-events.ts';
 import type { LoginEventRow } from '../store/schema.ts';
 import { listStaleClients } from '../store/stale-clients.ts';
-import { describeStale } from './app-password-view.ts';
 import { CommandFailure, type CommandIo, type CommonOptions, exitCode, json, moment, table } from './io.ts';
 import { type ReasonWords, reasonWords } from './login-reasons.ts';
 import { addressOf, type Workbench, withWorkbench } from './workbench.ts';

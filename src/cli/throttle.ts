@@ -6,6 +6,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { giveOrder } from '../control/client.ts';
 import { throttleReport, throttleViewSchema } from '../control/throttle-orders.ts';
+import { isoOf } from '../credentials/app-password-json.ts';
 import { openRedis, type Redis } from '../credentials/redis.ts';
 import { Throttle, type ThrottleFilter, throttleTag } from '../credentials/throttle.ts';
 import type { ThrottleEvent } from '../credentials/throttle-event.ts';
@@ -63,11 +64,10 @@ async function show(options: Options, io: CommandIo): Promise<void> {
   }));
   const exempt = report.exempt.map(({ tag, ...each }) => ({ account: nameOf(tag), ...each }));
   if (options.json === true) {
-    const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString());
     io.out(
       json({
-        entries: entries.map((entry) => ({ ...entry, refusedUntil: iso(entry.refusedUntil) })),
-        exempt: exempt.map((each) => ({ ...each, until: iso(each.until) })),
+        entries: entries.map((entry) => ({ ...entry, refusedUntil: isoOf(entry.refusedUntil) })),
+        exempt: exempt.map((each) => ({ ...each, until: isoOf(each.until) })),
       }),
     );
     return;

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { Config } from '../../config/schema.ts';
+import { isoOf } from '../../credentials/app-password-json.ts';
 import type { PortalSession } from '../../identity/portal-session.ts';
 import { isAdministrator } from '../administrators.ts';
 import type { NewSession } from '../route.ts';
 import type { Home, Signposts } from '../signposts.ts';
 import { type ApiProblem, problem } from './problem.ts';
 import { type ApiResult, result } from './route.ts';
-import { isoOf, time } from './shapes.ts';
+import { time } from './shapes.ts';
 
 /** What there is to do next for a session. */
 const nextOf = {

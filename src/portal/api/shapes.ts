@@ -1,9 +1,9 @@
 import { z } from 'zod';
+import { describeAppPassword, isoOf } from '../../credentials/app-password-json.ts';
 import type { AppPasswordView } from '../../credentials/app-passwords.ts';
 import type { NodeSession } from '../../credentials/session-directory.ts';
 import type { FactorView } from '../../identity/second-factor/factors.ts';
 import type { LoginEventRow } from '../../store/schema.ts';
-import type { StaleClient } from '../../store/stale-clients.ts';
 
 // What the API tells of things, field by field; nothing else leaves (route.ts). Names are those of `--json`.
 
@@ -46,31 +46,10 @@ export const appPasswordShape = z.object({
   lastUsedClient: z.string().nullable(),
 });
 
-export function describeAppPassword(view: AppPasswordView): z.input<typeof appPasswordShape> {
+export function appPasswordOf(view: AppPasswordView): z.input<typeof appPasswordShape> {
   return {
-    id: view.id.toString('hex'),
-    label: view.label,
-    state: view.state,
-    scopes: [...view.scopes],
-    networks: [...view.networks],
-    fence:
-      view.fence === null
-        ? null
-        : {
-            ...view.fence,
-            from: view.fence.from === null ? null : [...view.fence.from],
-            recipientDomains: view.fence.recipientDomains === null ? null : [...view.fence.recipientDomains],
-          },
-    expiresAt: isoOf(view.notAfter),
+    ...describeAppPassword(view),
     maxIdleSeconds: view.maxIdleMs === null ? null : Math.round(view.maxIdleMs / 1_000),
-    firstUseBy: isoOf(view.firstUseBy),
-    endsAt: isoOf(view.endsAt),
-    createdAt: isoOf(view.createdAt),
-    createdBy: view.createdBy,
-    lastUsedAt: isoOf(view.lastUsedAt),
-    lastUsedAddress: view.lastUsedAddress,
-    lastUsedProtocol: view.lastUsedProtocol,
-    lastUsedClient: view.lastUsedClient,
   };
 }
 
@@ -86,20 +65,6 @@ export const staleShape = z.object({
   address: z.string(),
   client: z.string().nullable(),
 });
-
-export function describeStale(stale: StaleClient): z.input<typeof staleShape> {
-  return {
-    credential: stale.credential_id.toString('hex'),
-    label: stale.label,
-    endedAt: isoOf(stale.endedAt),
-    times: stale.times,
-    firstAt: isoOf(stale.first_at),
-    lastAt: isoOf(stale.last_at),
-    protocol: stale.protocol,
-    address: stale.address,
-    client: stale.client,
-  };
-}
 
 /** Sign-ins or refusals of a day that differ in nothing but the time. */
 export const eventShape = z.object({
@@ -179,9 +144,3 @@ export function describeMethod(view: FactorView): z.input<typeof methodShape> {
 /** Nothing to tell but that it is done. */
 export const doneShape = z.object({ done: z.literal(true) });
 export const done = { done: true } as const;
-
-export function isoOf(at: number): string;
-export function isoOf(at: number | null): string | null;
-export function isoOf(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
-}

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isoOf } from '../../../credentials/app-password-json.ts';
 import type { Banner, Notices } from '../../../credentials/notices.ts';
 import { maskedAddress } from '../../../identity/second-factor/email-code.ts';
 import type { Database } from '../../../store/database.ts';
@@ -14,7 +15,6 @@ import {
   doneShape,
   eventShape,
   hexId,
-  isoOf,
   mailSessionsShape,
   time,
 } from '../shapes.ts';

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Config } from '../../../config/schema.ts';
+import { describeStale, isoOf } from '../../../credentials/app-password-json.ts';
 import { formatRecoveryCode } from '../../../identity/second-factor/recovery-code.ts';
 import { type AccountSummary, searchAccounts } from '../../../store/account-search.ts';
 import { pageAuditEntries } from '../../../store/audit-pages.ts';
@@ -11,13 +12,11 @@ import { readTrailEntry, trailPlace, trailPlaceText } from '../../actions/trail.
 import { type ApiProblem, problem } from '../problem.ts';
 import { type ApiRoute, act, read, result } from '../route.ts';
 import {
+  appPasswordOf,
   appPasswordShape,
-  describeAppPassword,
   describeMailSession,
   describeMethod,
-  describeStale,
   hexId,
-  isoOf,
   mailSessionsShape,
   methodShape,
   staleShape,
@@ -146,7 +145,7 @@ export function administrationRoutes(parts: {
           mfa: account.mfa ?? 'domain',
           createdAt: isoOf(account.created_at),
           methods: methods.map(describeMethod),
-          appPasswords: appPasswords.map(describeAppPassword),
+          appPasswords: appPasswords.map(appPasswordOf),
           stale: stale.map(describeStale),
           open:
             open === null

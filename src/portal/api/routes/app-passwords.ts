@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Config } from '../../../config/schema.ts';
 import { formatAppPassword } from '../../../credentials/app-password.ts';
+import { describeStale } from '../../../credentials/app-password-json.ts';
 import type { AppPasswordView } from '../../../credentials/app-passwords.ts';
 import { noFence } from '../../../credentials/fence.ts';
 import type { Database } from '../../../store/database.ts';
@@ -12,7 +13,7 @@ import type { MailSessionActions } from '../../actions/sessions.ts';
 import { type FieldError, problem } from '../problem.ts';
 import { type ApiAnswer, type ApiRoute, type ApiVisit, act, read, result } from '../route.ts';
 import { sessionEnded } from '../session-state.ts';
-import { appPasswordShape, describeAppPassword, describeStale, fence, scope, staleShape } from '../shapes.ts';
+import { appPasswordOf, appPasswordShape, fence, scope, staleShape } from '../shapes.ts';
 
 const daySeconds = 86_400;
 const seconds = z
@@ -62,7 +63,7 @@ export function appPasswordRoutes(parts: {
   const changed = (outcome: Changed): ApiAnswer<z.input<typeof appPasswordShape>> => {
     switch (outcome.kind) {
       case 'changed':
-        return result(describeAppPassword(outcome.row));
+        return result(appPasswordOf(outcome.row));
       case 'invalid':
         return problem('invalid', { errors: outcome.problems.map(errorOf) });
       case 'not-found':
@@ -88,7 +89,7 @@ export function appPasswordRoutes(parts: {
       },
       async ({ session: { account } }) =>
         result({
-          appPasswords: (await actions.list(account)).map(describeAppPassword),
+          appPasswords: (await actions.list(account)).map(appPasswordOf),
           most: config.appPasswords.maxPerAccount,
           stale: (await listStaleClients(database, account.id, now() - staleMs)).map(describeStale),
         }),
@@ -109,7 +110,7 @@ export function appPasswordRoutes(parts: {
           case 'created': {
             const secret = formatAppPassword(created.secret);
             created.secret.wipe();
-            return result({ ...describeAppPassword(created.row), secret });
+            return result({ ...appPasswordOf(created.row), secret });
           }
           case 'invalid':
             return problem('invalid', { errors: created.problems.map(errorOf) });
@@ -142,7 +143,7 @@ export function appPasswordRoutes(parts: {
       '/app-passwords/:id',
       'full',
       { summary: 'One app password.', result: appPasswordShape },
-      async (visit) => withOwn(visit, async (own) => result(describeAppPassword(own))),
+      async (visit) => withOwn(visit, async (own) => result(appPasswordOf(own))),
     ),
     act(
       '/app-passwords/:id',
@@ -214,7 +215,7 @@ export function appPasswordRoutes(parts: {
       async (visit) =>
         withOwn(visit, async ({ id }) => {
           await actions.revoke(asking(visit), id);
-          return await withOwn(visit, async (own) => result(describeAppPassword(own)));
+          return await withOwn(visit, async (own) => result(appPasswordOf(own)));
         }),
     ),
     act(

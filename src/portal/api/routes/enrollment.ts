@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { Config } from '../../../config/schema.ts';
+import { isoOf } from '../../../credentials/app-password-json.ts';
 import { mfaPolicyOf } from '../../../identity/mfa-policy.ts';
 import { type Factors, holdOf } from '../../../identity/second-factor/factors.ts';
 import type { EnrollmentActions } from '../../actions/enrollment.ts';
 import { problem } from '../problem.ts';
 import { type ApiAnswer, type ApiRoute, type ApiVisit, act, read, result } from '../route.ts';
 import { type SessionStates, sessionEnded, sessionSchema } from '../session-state.ts';
-import { isoOf, method, time } from '../shapes.ts';
+import { method, time } from '../shapes.ts';
 import type { MethodSetUpRoutes } from './method-set-up.ts';
 import { code } from './second-factor.ts';
 

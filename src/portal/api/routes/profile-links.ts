@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { isoOf } from '../../../credentials/app-password-json.ts';
 import { deviceCharacters, type ProfileLinkActions } from '../../actions/profile-links.ts';
 import type { ProfileLinks } from '../../client-setup/profile-links.ts';
 import { problem } from '../problem.ts';
 import { type ApiRoute, act, read, result } from '../route.ts';
-import { done, doneShape, hexId, isoOf, time } from '../shapes.ts';
+import { done, doneShape, hexId, time } from '../shapes.ts';
 
 const linkShape = z.object({
   id: hexId,

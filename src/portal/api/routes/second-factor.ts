@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isoOf } from '../../../credentials/app-password-json.ts';
 import type { Factors } from '../../../identity/second-factor/factors.ts';
 import type { OidcSignIn } from '../../../identity/sign-in/oidc.ts';
 import type {
@@ -10,7 +11,7 @@ import type {
 import { type ApiProblem, type ProblemCode, problem } from '../problem.ts';
 import { type ApiAnswer, type ApiResult, type ApiRoute, type ApiVisit, act, read, result } from '../route.ts';
 import { type SessionStates, sessionEnded, sessionSchema } from '../session-state.ts';
-import { isoOf, method, time } from '../shapes.ts';
+import { method, time } from '../shapes.ts';
 
 export const code = z.string().max(200);
 export const answer = z

@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { isoOf } from '../../../credentials/app-password-json.ts';
 import type { PortalSessions } from '../../../identity/portal-session.ts';
 import type { SignInActions } from '../../actions/sign-in.ts';
 import { problem } from '../problem.ts';
 import { type ApiRoute, act, read, result } from '../route.ts';
 import { type SessionStates, sessionSchema } from '../session-state.ts';
-import { done, doneShape, hexId, isoOf, time } from '../shapes.ts';
+import { done, doneShape, hexId, time } from '../shapes.ts';
 
 const portalSession = z.object({
   id: hexId,
