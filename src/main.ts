@@ -1,15 +1,12 @@
-import { Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { Canary } from './assembly/canary.ts';
 import { Closers } from './assembly/closers.ts';
 import { assembleCredentials, type Credentials } from './assembly/credentials.ts';
 import { type Doors, openDoors } from './assembly/doors.ts';
 import { startNotices } from './assembly/notices.ts';
+import { openPortal } from './assembly/portal.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { profileCertificate } from './config/profile-signing.ts';
 import type { Config } from './config/schema.ts';
 import type { Secrets } from './config/secrets.ts';
-import { portalCertificates, portalTls } from './config/server-tls.ts';
 import { journaledOrders } from './control/journaled-orders.ts';
 import { keyOrders } from './control/key-orders.ts';
 import { serveControl } from './control/server.ts';
@@ -18,17 +15,10 @@ import { throttleOrders } from './control/throttle-orders.ts';
 import type { JournalEntry } from './credentials/journal.ts';
 import type { NodeTiming } from './credentials/node-exchange.ts';
 import { NodeSessions } from './credentials/node-sessions.ts';
-import { SealBox } from './credentials/seal.ts';
-import { AccountCare } from './identity/account-care.ts';
-import { Factors } from './identity/second-factor/factors.ts';
-import { ImapSignIn } from './identity/sign-in/imap.ts';
-import { OidcSignIn } from './identity/sign-in/oidc.ts';
 import { errorText } from './observability/error-text.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { type MetricsServer, serveMetrics } from './observability/metrics-server.ts';
-import { serveRedirects } from './portal/redirect-server.ts';
-import { createPortal } from './portal/server.ts';
 import { createAuthReplies } from './proxy/auth-reply.ts';
 import type { DoorParts } from './proxy/door/door.ts';
 import { SessionRegistry } from './proxy/session-registry.ts';
@@ -125,46 +115,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
     let ready = true;
     const isReady = () => ready && revocations.isCurrent();
-    const sealBox = new SealBox(credentials.keys);
-    let profileSigner = profileCertificate(config, secrets);
-    const portal = await createPortal({
-      config,
-      database,
-      guard,
-      appPasswords,
-      factors: new Factors({ ...credentials, config, sealBox, logger, now, codeSender }),
-      sealBox,
-      signIn: new ImapSignIn({
-        config,
-        upstreams,
-        database,
-        guard,
-        journal: credentials.journal,
-        logger,
-        now,
-        monotonic: () => performance.now(),
-      }),
-      oidc: new OidcSignIn({
-        ...{ config, secrets, database, guard, sealBox, logger, now },
-        journal: credentials.journal,
-      }),
-      profileCertificate: () => profileSigner,
-      liveSessions: sessions,
-      care: new AccountCare({ ...credentials, now }),
-      notifications: credentials.notices,
-      logger,
-      now,
-      isReady,
-      tls:
-        config.portal.tls === 'none' ? null : portalTls(config.tls, ...portalCertificates(config, secrets)),
-    });
-    closers.add(() => portal.close());
-    await portal.listen({ host: config.portal.host, port: config.portal.port });
-    if (config.portal.redirectPort !== null) {
-      const { host, redirectPort } = config.portal;
-      const redirects = await serveRedirects(config, { host, port: redirectPort });
-      closers.add(redirects.close);
-    }
+    const portal = await openPortal(
+      { ...options, now, credentials, upstreams, liveSessions: sessions, codeSender, isReady },
+      closers,
+    );
     let metricsServer: MetricsServer | null = null;
     if (config.metrics !== null) {
       metricsServer = await serveMetrics(metrics, config.metrics, isReady);
@@ -191,13 +145,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     return {
       ports: {
         ...doors.ports,
-        portal: boundPort(portal.server.address()),
+        portal: portal.port,
         metrics: metricsServer?.port ?? null,
       },
       parts: { database, guard, appPasswords, registry, revocations, throttle, metrics },
       reload: async (loaded) => {
         await doors.reload(loaded);
-        profileSigner = profileCertificate(loaded.config, loaded.secrets);
         await credentials.reloadKeys().catch((error: unknown) => {
           // The certificates must not wait for a key file that is being mended.
           logger.error(
@@ -205,12 +158,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
             'keys not reloaded: the gateway goes on with those it has',
           );
         });
-        const { server } = portal as { server: object };
-        if (server instanceof HttpsServer) {
-          server.setSecureContext(
-            portalTls(loaded.config.tls, ...portalCertificates(loaded.config, loaded.secrets)),
-          );
-        }
+        portal.reload(loaded);
         logger.info('certificates, aliases and keys reloaded');
       },
       drain: async () => {
@@ -226,11 +174,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await closers.closeAll();
     throw error;
   }
-}
-
-function boundPort(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === 'string') throw new Error('the portal has no TCP port');
-  return address.port;
 }
 
 /** Resolves when no session is left, or when the time is up. */
