@@ -9,11 +9,15 @@ import { makeThrowAwayCertificates, type ThrowAwayCertificates } from '../../src
 import { type Dovecot, startDovecot } from '../../src/demo/dovecot.ts';
 import { freePort } from '../../src/demo/free-port.ts';
 import { makeScratchFolder, type ScratchFolder } from '../../src/demo/scratch-folder.ts';
+import { texts as english, type Texts } from '../../src/portal/locales/en.ts';
+import { texts as latvian } from '../../src/portal/locales/lv.ts';
 import { type Bed, openBed, portalConfig } from '../portal/bed.ts';
 
 const screenshots = join(import.meta.dirname, '../../test-output/screenshots');
 const mainPassword = 'correct horse 7';
-const people = ['script', 'plain', 'phone', 'night', 'narrow'].map((name) => `${name}@example.com`);
+const people = ['script', 'plain', 'phone', 'night', 'narrow', 'talrunis', 'dators'].map(
+  (name) => `${name}@example.com`,
+);
 
 describe('enrollment in Chromium', () => {
   let scratch: ScratchFolder;
@@ -101,49 +105,49 @@ describe('enrollment in Chromium', () => {
     expect(overflow).toBeLessThanOrEqual(0);
   };
 
-  const signIn = async (page: Page, address: string): Promise<void> => {
+  const signIn = async (page: Page, address: string, { signIn: t }: Texts = english): Promise<void> => {
     await page.goto(portal);
-    await page.getByLabel('E-mail address').fill(address);
-    await page.getByLabel('Password').fill(mainPassword);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByLabel(t.address).fill(address);
+    await page.getByLabel(t.password, { exact: true }).fill(mainPassword);
+    await page.getByRole('button', { name: t.submit, exact: true }).click();
   };
 
   /** The whole way from the sign-in to an app password. Answers the secret as shown and the authenticator's key. */
-  const enroll = async (page: Page, address: string, shots: string | null) => {
+  const enroll = async (page: Page, address: string, shots: string | null, t: Texts = english) => {
     const shot = async (name: string) => (shots === null ? undefined : await shoot(page, `${shots}-${name}`));
     await page.goto(portal);
     await shot('01-sign-in');
-    await page.getByLabel('E-mail address').fill(address);
-    await page.getByLabel('Password').fill('not this one');
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    expect(await page.title()).toBe('Error: Sign in – mail.example.com');
-    expect(await page.getByRole('alert').textContent()).toContain('There is a problem');
+    await page.getByLabel(t.signIn.address).fill(address);
+    await page.getByLabel(t.signIn.password, { exact: true }).fill('not this one');
+    await page.getByRole('button', { name: t.signIn.submit, exact: true }).click();
+    expect(await page.title()).toBe(`${t.errorTitle(t.signIn.title)} – mail.example.com`);
+    expect(await page.getByRole('alert').textContent()).toContain(t.errorSummary);
     await shot('02-sign-in-wrong');
-    await page.getByLabel('Password').fill(mainPassword);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByLabel(t.signIn.password, { exact: true }).fill(mainPassword);
+    await page.getByRole('button', { name: t.signIn.submit, exact: true }).click();
     await shot('03-set-up');
-    await page.getByRole('button', { name: 'Set it up now' }).click();
+    await page.getByRole('button', { name: t.setUp.button }).click();
     await shot('03-method');
-    await page.getByLabel('Authenticator app').check();
-    await page.getByRole('button', { name: 'Next' }).click();
+    await page.getByLabel(t.choose.totp).check();
+    await page.getByRole('button', { name: t.next, exact: true }).click();
     const key = ((await page.locator('#key').textContent()) ?? '').replace(/\s/g, '');
-    await page.getByLabel('Verification code').fill('12 34');
-    await page.getByRole('button', { name: 'Verify' }).click();
-    expect(await page.getByRole('alert').textContent()).toContain('Enter all six digits.');
+    await page.getByLabel(t.code, { exact: true }).fill('12 34');
+    await page.getByRole('button', { name: t.setUpApp.verify, exact: true }).click();
+    expect(await page.getByRole('alert').textContent()).toContain(t.codeLength);
     expect(await page.locator('#code:focus').count()).toBe(1);
     await shot('04-scan-problem');
     await page.goto(`${portal}/set-up/app`);
     await shot('05-scan');
     expect(((await page.locator('#key').textContent()) ?? '').replace(/\s/g, '')).toBe(key);
-    await page.getByLabel('Verification code').fill(await generate({ secret: key }));
-    await page.getByRole('button', { name: 'Verify' }).click();
+    await page.getByLabel(t.code, { exact: true }).fill(await generate({ secret: key }));
+    await page.getByRole('button', { name: t.setUpApp.verify, exact: true }).click();
     await shot('06-verified');
-    await page.getByRole('link', { name: 'Next' }).click();
+    await page.getByRole('link', { name: t.next, exact: true }).click();
     await shot('07-name');
     await page.getByLabel('Outlook').check();
-    await page.getByLabel('Where do you use it?').fill('Desk at work');
-    await page.getByRole('button', { name: 'Create app password' }).click();
-    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Your app password');
+    await page.getByLabel(t.create.device).fill('Desk at work');
+    await page.getByRole('button', { name: t.create.submit }).click();
+    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe(t.secret.title);
     await shot('08-app-password');
     const shown = (await page.locator('#secret').textContent()) ?? '';
     expect(shown).toMatch(/^[a-z]{4} [a-z]{4} [a-z]{4} [a-z]{4}$/);
@@ -153,12 +157,12 @@ describe('enrollment in Chromium', () => {
   };
 
   /** After the first app password: recovery codes, then the list. */
-  const saveCodes = async (page: Page, shots: string | null = null): Promise<void> => {
-    await page.getByRole('link', { name: 'Next' }).click();
-    await page.getByRole('button', { name: 'Create recovery codes' }).click();
+  const saveCodes = async (page: Page, shots: string | null = null, t: Texts = english): Promise<void> => {
+    await page.getByRole('link', { name: t.next, exact: true }).click();
+    await page.getByRole('button', { name: t.recovery.create }).click();
     expect(await page.locator('#codes li').count()).toBe(10);
     if (shots !== null) await shoot(page, `${shots}-10-recovery-codes`);
-    await page.getByRole('button', { name: 'The codes are saved' }).click();
+    await page.getByRole('button', { name: t.recovery.saved }).click();
   };
 
   it('goes from the main password to an app password that is copied, shown once, listed and revoked', async () => {
@@ -245,18 +249,28 @@ describe('enrollment in Chromium', () => {
   }, 90_000);
 
   it.each([
-    ['phone-light', 'phone@example.com', 390, 'light'],
-    ['desktop-dark', 'night@example.com', 1_280, 'dark'],
-    ['narrow-dark', 'narrow@example.com', 320, 'dark'],
+    ['phone-light', 'phone@example.com', 390, 'light', true, 'en'],
+    ['desktop-dark', 'night@example.com', 1_280, 'dark', true, 'en'],
+    ['narrow-dark', 'narrow@example.com', 320, 'dark', true, 'en'],
+    ['latvian-phone-dark', 'talrunis@example.com', 390, 'dark', true, 'lv'],
+    ['latvian-desktop-plain', 'dators@example.com', 1_280, 'light', false, 'lv'],
   ] as const)(
-    'fits %s',
-    async (name, address, width, colorScheme) => {
-      const { context, page } = await open({ viewport: { width, height: 800 }, colorScheme });
-      await enroll(page, address, name);
-      await saveCodes(page, name);
-      await shoot(page, `${name}-11-list`);
-      await page.getByRole('button', { name: 'Revoke' }).first().click();
-      await shoot(page, `${name}-13-revoke`);
+    'goes all the way and fits, %s',
+    async (name, address, width, colorScheme, javaScriptEnabled, language) => {
+      const t = language === 'lv' ? latvian : english;
+      const { context, page } = await open({
+        viewport: { width, height: 800 },
+        locale: language,
+        colorScheme,
+        javaScriptEnabled,
+      });
+      const shots = javaScriptEnabled ? name : null;
+      await enroll(page, address, shots, t);
+      expect(await page.getAttribute('html', 'lang')).toBe(language);
+      await saveCodes(page, shots, t);
+      await shoot(page, `${name}-11-list`, javaScriptEnabled);
+      await page.getByRole('button', { name: t.revoke.button }).first().click();
+      await shoot(page, `${name}-13-revoke`, javaScriptEnabled);
       await context.close();
     },
     90_000,

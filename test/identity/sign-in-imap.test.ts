@@ -11,12 +11,13 @@ import { makeScratchFolder, type ScratchFolder } from '../../src/demo/scratch-fo
 import type { SignInResult } from '../../src/identity/sign-in/imap.ts';
 import { Secret } from '../../src/secret.ts';
 import { disableAccount } from '../../src/store/accounts.ts';
+import { Tap } from '../credentials/tap.ts';
 import { type Bed, openBed, portalConfig } from '../portal/bed.ts';
 import { until } from '../support/until.ts';
 import { hours } from './clock.ts';
 
 const mainPassword = 'correct horse 7';
-const people = ['alice', 'bob', 'carol', 'dave', 'erin', 'gateway'];
+const people = ['alice', 'bob', 'carol', 'dave', 'erin', 'fay', 'gateway'];
 const peer = { address: '203.0.113.7', network: '203.0.113.7/32' };
 
 describe('sign-in with the main password', () => {
@@ -40,7 +41,7 @@ describe('sign-in with the main password', () => {
     await scratch.remove();
   });
 
-  const open = async (imap: Readonly<Record<string, unknown>>, ca?: Buffer): Promise<Bed> => {
+  const open = async (imap: Readonly<Record<string, unknown>>, ca?: Buffer, tap?: Tap): Promise<Bed> => {
     const config = portalConfig({
       backends: {
         office: {
@@ -55,7 +56,7 @@ describe('sign-in with the main password', () => {
     const upstreams = new Map(
       Object.entries(config.backends).map(([name, backend]) => [name, { backend, imapTls }]),
     );
-    return await openBed({ config, upstreams });
+    return await openBed({ config, upstreams, ...(tap === undefined ? {} : { tap }) });
   };
   const reopen = async (imap: Readonly<Record<string, unknown>>, ca?: Buffer): Promise<void> => {
     await bed.close();
@@ -117,6 +118,23 @@ describe('sign-in with the main password', () => {
     expect(await signIn('bob@example.com', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await signIn('al*ice@example.com', mainPassword)).toEqual({ kind: 'wrong' });
     expect(await accounts()).toEqual([{ address: 'bob@example.com' }]);
+  });
+
+  it('S-73: does the same work for a wrong password of somebody known and for nobody', async () => {
+    await bed.close();
+    const tap = new Tap();
+    bed = await open({ host: 'localhost', port: dovecot.imapsPort, tls: 'implicit' }, certificates.ca, tap);
+    expect(await signIn('fay@example.com', mainPassword)).toMatchObject({ kind: 'signed-in' });
+    expect(tap.shapes).not.toEqual([]);
+    const workOf = async (address: string) => {
+      tap.statements.length = 0;
+      expect(await signIn(address, 'wrong')).toEqual({ kind: 'wrong' });
+      return tap.shapes;
+    };
+    expect(await workOf('fay@example.com')).toEqual(await workOf('nobody-at-all@example.com'));
+    // The right one once, and each wrong one once.
+    expect(await askedFor('fay@example.com')).toBe(2);
+    expect(await askedFor('nobody-at-all@example.com')).toBe(1);
   });
 
   it('S-34: calls an account that SQL was made to hold unavailable, and makes none in its place', async () => {

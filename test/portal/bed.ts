@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import type { KyselyPlugin } from 'kysely';
 import { generate } from 'otplib';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import type { CertificateFiles, Secrets } from '../../src/config/secrets.ts';
@@ -76,12 +77,15 @@ export async function openBed(
     readonly liveSessions?: SessionDirectory;
     readonly now?: () => number;
     readonly isReady?: () => boolean;
+    /** Sees the portal's statements. */
+    readonly tap?: KyselyPlugin;
   } = {},
 ) {
   const clock = new Clock();
   const now = options.now ?? clock.now;
   const config = options.config ?? portalConfig();
-  const database = openDatabase(':memory:');
+  const plain = openDatabase(':memory:');
+  const database = options.tap === undefined ? plain : plain.withPlugin(options.tap);
   await migrate(database);
   const log: string[] = [];
   const sink = new Writable({
